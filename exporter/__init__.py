@@ -1,0 +1,1 @@
+"""The write side of Postel: OTLP over HTTP in, rows in PostgreSQL out."""

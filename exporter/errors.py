@@ -1,0 +1,50 @@
+"""Every error that Postel raises on purpose, as one tree; `app.py` holds the one table of HTTP statuses."""
+
+
+class PostelError(Exception):
+    """Anything that Postel itself found wrong."""
+
+
+class ConfigurationError(PostelError):
+    """Settings, promotion lists or flags are unusable; one line per problem, each naming file and key."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class RequestError(PostelError):
+    """The request is wrong and would be wrong again: the sender must not retry it."""
+
+
+class UndecodableBody(RequestError):
+    """The body is no OTLP request of this endpoint, or its compression is corrupt."""
+
+
+class BodyTooLarge(RequestError):
+    """The body exceeds `max_body_bytes`, before or after decompression."""
+
+
+class BodyStalled(RequestError):
+    """The body stopped arriving."""
+
+
+class UnsupportedMediaType(RequestError):
+    """Neither application/x-protobuf nor application/json, or an unknown content encoding."""
+
+
+class Unavailable(PostelError):
+    """Nothing is wrong with the request: the sender keeps its data and tries again."""
+
+
+class StorageUnavailable(Unavailable):
+    """PostgreSQL is down, slow, read-only, full or failing over; nothing of the request is committed, or it is
+    unknown and the ledger will tell."""
+
+
+class Overloaded(Unavailable):
+    """The bytes in flight or the queue have reached their bound."""
+
+
+class ShuttingDown(Unavailable):
+    """The server drains and takes nothing new."""

@@ -1,0 +1,1 @@
+"""OTLP: bytes in either encoding to one set of typed records, and back."""

@@ -1,0 +1,295 @@
+"""The typed records behind both OTLP encodings; nothing after `exporter.otlp` knows which one it was.
+
+Attributes, resources, scopes, events, links, statuses, bodies and exemplars stay *opaque* (the bytes of the encoding
+they came in) until somebody needs them: most of them repeat byte for byte, so whoever stores them interns them by
+those bytes and decodes each distinct one once, with the batch's own `Codec`.
+
+Source: opentelemetry-proto 1.x, `common.proto`, `resource.proto`, `trace.proto`, `logs.proto`, `metrics.proto`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+AnyValue: TypeAlias = "None | bool | int | float | str | bytes | list[AnyValue] | dict[str, AnyValue]"
+"""Python's type is OTLP's type: kvlist = dict, array = list, nothing set = None."""
+
+Opaque: TypeAlias = bytes
+"""One embedded message (protobuf) or one JSON value, undecoded; b"" where the field is absent."""
+
+
+class KeyValue(Struct, gc=False):
+    """One attribute."""
+
+    key: str
+    value: AnyValue
+
+
+class EntityRef(Struct, gc=False):
+    """A reference from a resource to an entity that its attributes describe."""
+
+    schema_url: str = ""
+    type: str = ""
+    id_keys: list[str] = []
+    description_keys: list[str] = []
+
+
+class Resource(Struct):
+    """The entity that produced telemetry."""
+
+    attributes: list[KeyValue] = []
+    dropped_attributes_count: int = 0
+    entity_refs: list[EntityRef] = []
+
+
+class Scope(Struct):
+    """The instrumentation scope (library) that produced telemetry."""
+
+    name: str = ""
+    version: str = ""
+    attributes: list[KeyValue] = []
+    dropped_attributes_count: int = 0
+
+
+class Status(Struct, gc=False):
+    """A span's status; `code` is an open enum: 0 unset, 1 ok, 2 error."""
+
+    code: int = 0
+    message: str = ""
+
+
+class Event(Struct):
+    """Something that happened during a span."""
+
+    time_unix_nano: int = 0
+    name: str = ""
+    attributes: list[KeyValue] = []
+    dropped_attributes_count: int = 0
+
+
+class Link(Struct):
+    """A pointer from a span to another span; ids as sent, of any length."""
+
+    trace_id: bytes = b""
+    span_id: bytes = b""
+    trace_state: str = ""
+    attributes: list[KeyValue] = []
+    dropped_attributes_count: int = 0
+    flags: int = 0
+
+
+class Exemplar(Struct):
+    """A sample measurement beside a data point; ids as sent, of any length."""
+
+    time_unix_nano: int = 0
+    value: int | float | None = None
+    trace_id: bytes = b""
+    span_id: bytes = b""
+    filtered_attributes: list[KeyValue] = []
+
+
+class Span(Struct, gc=False):
+    """One span; ids as sent, of any length (who stores it refuses what has no identity). Times are uint64."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_span_id: bytes
+    start_time_unix_nano: int
+    end_time_unix_nano: int
+    name: str
+    kind: int
+    attributes: Sequence[Opaque]
+    events: Sequence[Opaque]
+    links: Sequence[Opaque]
+    status: Opaque
+    trace_state: str
+    flags: int
+    dropped_attributes_count: int
+    dropped_events_count: int
+    dropped_links_count: int
+
+
+class LogRecord(Struct, gc=False):
+    """One log record; `body` is an opaque AnyValue."""
+
+    time_unix_nano: int
+    observed_time_unix_nano: int
+    severity_number: int
+    severity_text: str
+    event_name: str
+    body: Opaque
+    attributes: Sequence[Opaque]
+    trace_id: bytes
+    span_id: bytes
+    flags: int
+    dropped_attributes_count: int
+
+
+class NumberDataPoint(Struct, gc=False):
+    """A gauge's or sum's point; `value` None where neither as_int nor as_double is set."""
+
+    attributes: Sequence[Opaque]
+    start_time_unix_nano: int
+    time_unix_nano: int
+    flags: int
+    exemplars: Sequence[Opaque]
+    value: int | float | None
+
+
+class HistogramDataPoint(Struct, gc=False):
+    """An explicit-bounds histogram's point."""
+
+    attributes: Sequence[Opaque]
+    start_time_unix_nano: int
+    time_unix_nano: int
+    flags: int
+    exemplars: Sequence[Opaque]
+    count: int
+    sum: float | None
+    min: float | None
+    max: float | None
+    explicit_bounds: Sequence[float]
+    bucket_counts: Sequence[int]
+
+
+class Buckets(Struct, gc=False):
+    """One side of an exponential histogram."""
+
+    offset: int
+    bucket_counts: Sequence[int]
+
+
+class ExponentialHistogramDataPoint(Struct, gc=False):
+    """An exponential histogram's point."""
+
+    attributes: Sequence[Opaque]
+    start_time_unix_nano: int
+    time_unix_nano: int
+    flags: int
+    exemplars: Sequence[Opaque]
+    count: int
+    sum: float | None
+    min: float | None
+    max: float | None
+    scale: int
+    zero_count: int
+    zero_threshold: float
+    positive: Buckets | None
+    negative: Buckets | None
+
+
+class SummaryDataPoint(Struct, gc=False):
+    """A summary's point: `values[i]` is the value at `quantiles[i]`."""
+
+    attributes: Sequence[Opaque]
+    start_time_unix_nano: int
+    time_unix_nano: int
+    flags: int
+    count: int
+    sum: float
+    quantiles: Sequence[float]
+    values: Sequence[float]
+
+
+DataPoint: TypeAlias = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
+
+GAUGE, SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM, SUMMARY = range(1, 6)
+"""metric_types.metric_type_id; 0 = a metric whose `data` is not set (it has no points)."""
+
+
+class Metric(Struct):
+    """One metric with its points; `metadata` opaque like attributes. `type` is one of GAUGE .. SUMMARY."""
+
+    name: str
+    description: str
+    unit: str
+    metadata: Sequence[Opaque]
+    type: int
+    aggregation_temporality: int
+    is_monotonic: bool
+    data_points: Sequence[DataPoint]
+
+
+R = TypeVar("R", covariant=True)
+SPANS, LOGS, METRICS = "spans", "logs", "metrics"
+
+
+class Refusal(Struct):
+    """A record that cannot be stored: what the sender is told, and what quarantine keeps.
+
+    `reason` is a short slug (it becomes a metric label), `message` one sentence naming the field; `record` is the
+    record as OTLP/JSON where the encoding allows, else b""; `count` is how many records of the signal it stands for.
+    """
+
+    reason: str
+    message: str
+    record: bytes = b""
+    count: int = 1
+
+
+class Findings(Struct):
+    """What a codec noticed while it decoded one request."""
+
+    refusals: list[Refusal] = []
+    sanitised: dict[str, int] = {}
+    warnings: list[str] = []
+
+    def sanitise(self, reason: str, count: int = 1) -> None:
+        """Count `count` values that were stored in another form than sent, for `reason`."""
+        self.sanitised[reason] = self.sanitised.get(reason, 0) + count
+
+
+class ScopeRecords(Struct, Generic[R]):
+    """The records of one resource and scope, in the order of the body."""
+
+    resource: Opaque
+    resource_schema_url: str
+    scope: Opaque
+    scope_schema_url: str
+    records: Sequence[R]
+
+
+class Codec(Protocol):
+    """One encoding: whole requests to records, and opaque parts to values, for the length of one request.
+
+    Every method raises `UndecodableBody` (and nothing else) where the bytes are not what they should be.
+    """
+
+    findings: Findings
+
+    def spans(self, body: bytes) -> Iterator[ScopeRecords[Span]]:
+        """The spans of an ExportTraceServiceRequest."""
+
+    def logs(self, body: bytes) -> Iterator[ScopeRecords[LogRecord]]:
+        """The log records of an ExportLogsServiceRequest."""
+
+    def metrics(self, body: bytes) -> Iterator[ScopeRecords[Metric]]:
+        """The metrics of an ExportMetricsServiceRequest."""
+
+    def attribute_key(self, raw: Opaque) -> str:
+        """The key of one KeyValue, without decoding its value."""
+
+    def attribute(self, raw: Opaque) -> KeyValue:
+        """One KeyValue."""
+
+    def any_value(self, raw: Opaque) -> AnyValue:
+        """One AnyValue; None for b""."""
+
+    def resource(self, raw: Opaque) -> Resource:
+        """One Resource; an empty one for b""."""
+
+    def scope(self, raw: Opaque) -> Scope:
+        """One InstrumentationScope; an empty one for b""."""
+
+    def status(self, raw: Opaque) -> Status:
+        """One Status; unset for b""."""
+
+    def event(self, raw: Opaque) -> Event:
+        """One span event."""
+
+    def link(self, raw: Opaque) -> Link:
+        """One span link."""
+
+    def exemplar(self, raw: Opaque) -> Exemplar:
+        """One exemplar."""

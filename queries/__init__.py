@@ -1,0 +1,1 @@
+"""The read side of Postel: what is stored, answered over HTTP."""
