@@ -1,0 +1,64 @@
+# Everything runs from .venv, which `make setup` makes out of requirements.lock.
+
+PYTHONS ?= python3.13 python3.12 python3.11 python3
+BIN := .venv/bin
+STAMP := .venv/.set-up-in
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench lock clean
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## .venv with the postel command and all tools
+
+# A checkout that was copied or moved carries a .venv that runs the old place's code: set up anew.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+$(STAMP): requirements.lock pyproject.toml | $(BIN)/pip
+	@echo "Bringing .venv up to requirements.lock: about a minute when it is new ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation --editable .
+	@printf '%s\n' '$(CURDIR)' > $(STAMP)
+
+# pip is what venv makes last.
+$(BIN)/pip:
+	@for python in $(PYTHONS); do \
+		if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+		then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Postel needs Python 3.11 or newer with its venv module, and found none of: $(PYTHONS)." >&2; \
+		echo "Install it (Debian, Ubuntu: apt install python3 python3-venv) or name it: make setup PYTHONS=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	echo "Making .venv with $$found ($$("$$found" --version)) ..."; \
+	"$$found" -m venv --clear .venv
+
+demo: setup ## PostgreSQL, server and sample telemetry; prints curl lines and stays up
+	@$(BIN)/python -m exporter.demo $(ARGS)
+
+test: setup ## the whole suite, against embedded PostgreSQL (ARGS="-k name" narrows it)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## format, lint, types, house rules
+	@echo "ruff format --check" && $(BIN)/ruff format --check .
+	@echo "ruff check" && $(BIN)/ruff check .
+	@echo "mypy --strict" && $(BIN)/python -m mypy
+	@echo "pytest tests/house" && $(BIN)/python -m pytest tests/house
+
+bench: setup ## the numbers of the README, on this machine
+	@$(BIN)/python -m bench $(ARGS)
+
+# One lock for every Python from 3.11 on; pip's own settings of this machine must not get into it.
+lock: | $(BIN)/pip ## requirements.lock anew, with the newest versions that pyproject.toml allows
+	@$(BIN)/python -m venv --clear build/lock
+	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@build/lock/bin/uv --no-config pip compile pyproject.toml --quiet --upgrade --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## remove what was made, but for data in .postel
+	@rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
