@@ -1,0 +1,197 @@
+"""Typed settings: what can be set, to what, and what holds between them. The only reader of the environment.
+
+Layers, each over the one before: the packaged `config/postel.yaml`, which holds every default; a mounted file;
+`POSTEL_*` variables; flags. A value is checked in whichever layer it stands, also where a later one replaces it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, TypeVar, get_args, get_type_hints
+
+from msgspec import Struct
+
+from exporter.documents import Document, one_line
+from exporter.errors import ConfigurationError
+from exporter.layers import CONFIG_VARIABLE, Given, Layer, from_document, from_environment, from_flags
+from exporter.quantities import (
+    Parser,
+    address,
+    between,
+    integer,
+    one_of,
+    optional,
+    path,
+    postgres_url,
+    seconds,
+    share,
+    size_in_bytes,
+)
+
+S = TypeVar("S", bound=Struct)
+
+Natural = Annotated[int, between(integer, "0", "1000000000")]
+Count = Annotated[int, between(integer, "1", "1000000000")]
+Bytes = Annotated[int, between(size_in_bytes, "1KiB", "1024GiB")]
+Timeout = Annotated[float, between(seconds, "10ms", "1h")]
+Age = Annotated[float, between(seconds, "0s", "36500d")]
+Kept = Annotated[float | None, optional(between(seconds, "0s", "36500d"))]
+
+
+class Retention(Struct, frozen=True):
+    """Seconds that each signal is kept; None = for ever."""
+
+    spans: Kept
+    logs: Kept
+    metrics: Kept
+
+
+class Verdict(Struct, frozen=True):
+    """When an attribute key leaves the series for the row: its own rule, and the guard over all keys."""
+
+    new_value_share: Annotated[float, share]
+    min_distinct: Natural
+    max_distinct: Count
+    series_tokens: Natural
+    records_per_series: Count
+    recent_series: Count
+
+
+class Settings(Struct, frozen=True):
+    """Every setting; durations are seconds, sizes bytes. `config/postel.yaml` says what each one means."""
+
+    bind: Annotated[str, address]
+    data_dir: Annotated[Path, path]
+    database_url: Annotated[str | None, optional(postgres_url)]
+    attribute_overrides: Annotated[Path | None, optional(path)]
+    max_body_bytes: Bytes
+    max_attribute_value_bytes: Annotated[int, between(size_in_bytes, "16B", "1GiB")]
+    max_attributes: Count
+    max_anyvalue_depth: Annotated[int, between(integer, "1", "64")]
+    body_stall_timeout: Timeout
+    request_deadline: Timeout
+    max_inflight_bytes: Bytes
+    shutdown_grace: Annotated[float, between(seconds, "3s", "1h")]
+    writers: Annotated[int, between(integer, "1", "16")]
+    readers: Annotated[int, between(integer, "1", "3")]
+    max_group_rows: Count
+    max_group_bytes: Bytes
+    statement_timeout: Timeout
+    dedup_window: Age
+    accept_past: Age
+    accept_future: Age
+    partition_interval: Annotated[float, one_of(seconds, "1h", "6h", "1d", "1w")]
+    partitions_ahead: Annotated[int, between(integer, "1", "100")]
+    retention: Retention
+    max_cached_attributes: Count
+    max_cached_series: Count
+    max_cached_resources: Count
+    verdict: Verdict
+
+
+def _fields(struct: type[Struct]) -> dict[str, Any]:
+    return get_type_hints(struct, include_extras=True)
+
+
+def _is_section(hint: object) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Struct)
+
+
+def _declared(struct: type[Struct], prefix: str = "") -> Iterator[tuple[str, Parser[Any]]]:
+    for name, hint in _fields(struct).items():
+        if _is_section(hint):
+            yield from _declared(hint, f"{prefix}{name}.")
+        else:
+            yield prefix + name, get_args(hint)[1]
+
+
+KEYS: Final[Mapping[str, Parser[Any]]] = MappingProxyType(dict(_declared(Settings)))
+"""Every setting's dotted key -> the parser of its text."""
+
+
+def load(
+    config: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force.
+
+    Takes a file (else the one that POSTEL_CONFIG names), an environment (else this process's) and flags as dotted
+    key -> text. Raises ConfigurationError with one line per problem, of all layers together.
+    """
+    environ = os.environ if environ is None else environ
+    problems: list[str] = []
+    packaged = Document("config/postel.yaml", files("config").joinpath("postel.yaml").read_bytes())
+    layers = [from_document(packaged, KEYS), _mounted(config, environ, problems)]
+    layers.append(from_environment(environ, KEYS, problems))
+    layers.append(from_flags(flags or {}, KEYS, problems))
+    given: Layer = {}
+    values: dict[str, Any] = {}
+    for layer in layers:
+        given |= layer
+        values |= {key: _parsed(key, text, problems) for key, text in layer.items()}
+    if not problems:
+        values["attribute_overrides"] = _overrides(values, given, layers[0], problems)
+        problems += _contradictions(values, given)
+    if problems:
+        raise ConfigurationError(*problems)
+    return _built(Settings, values)
+
+
+def _mounted(config: Path | None, environ: Mapping[str, str], problems: list[str]) -> Layer:
+    if config is None and CONFIG_VARIABLE in environ:
+        config = Path(environ[CONFIG_VARIABLE])
+    if config is None:
+        return {}
+    try:
+        document = Document.read(config)
+    except ConfigurationError as error:
+        problems += error.problems
+        return {}
+    layer = from_document(document, KEYS)
+    problems += document.problems
+    return layer
+
+
+def _parsed(key: str, given: Given, problems: list[str]) -> Any:
+    try:
+        return KEYS[key](given.text)
+    except ValueError as error:
+        # A database URL holds a password, and problems end up in logs.
+        shown = "" if key == "database_url" else f"; is {given.text}"
+        problems.append(one_line(f"{given.origin}: {key}: {error}{shown}"))
+    return None
+
+
+def _overrides(values: Mapping[str, Any], given: Layer, packaged: Layer, problems: list[str]) -> Path | None:
+    key = "attribute_overrides"
+    file: Path | None = values[key]
+    if file is None or file.is_file():
+        return file
+    if given[key] is packaged[key]:
+        # A subPath mount of an optional ConfigMap that does not exist leaves a folder of that name.
+        return None
+    problems.append(f"{given[key].origin}: {key}: no such file; is {file}")
+    return None
+
+
+def _contradictions(values: Mapping[str, Any], given: Layer) -> Iterator[str]:
+    def said(key: str, other: str, message: str) -> str:
+        return f"{given[key].origin}: {key}: must be {message} {other} ({given[other].origin})"
+
+    if values["max_inflight_bytes"] < 4 * values["max_body_bytes"]:
+        yield said("max_inflight_bytes", "max_body_bytes", "at least 4 times")
+    if values["statement_timeout"] >= values["request_deadline"]:
+        yield said("statement_timeout", "request_deadline", "shorter than")
+    if values["verdict.min_distinct"] >= values["verdict.max_distinct"]:
+        yield said("verdict.min_distinct", "verdict.max_distinct", "less than")
+
+
+def _built(struct: type[S], values: Mapping[str, Any], prefix: str = "") -> S:
+    fields = {
+        name: _built(hint, values, f"{prefix}{name}.") if _is_section(hint) else values[prefix + name]
+        for name, hint in _fields(struct).items()
+    }
+    return struct(**fields)
