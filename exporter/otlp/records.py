@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-AnyValue: TypeAlias = "None | bool | int | float | str | bytes | list[AnyValue] | dict[str, AnyValue]"
+AnyValue: TypeAlias = "bool | int | float | str | bytes | list[AnyValue] | dict[str, AnyValue] | None"
 """Python's type is OTLP's type: kvlist = dict, array = list, nothing set = None."""
 
 Opaque: TypeAlias = bytes

@@ -1,0 +1,181 @@
+"""Which attributes lie in a record's series and which on its row, learned from what arrives.
+
+A key starts in the series and leaves it for good when nearly every value is new, or when series no longer average
+`records_per_series` records and leaving that key out shrinks them most. A wrong verdict costs bytes, never answers:
+a record's attributes are series || row wherever they lie. What has left is the union over replicas (`attribute_keys`).
+
+Source: docs/decisions/0002-series.md.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from exporter.otlp.anyvalue import canonical, escape_nul, to_json
+from exporter.otlp.records import AnyValue, Codec, Opaque
+
+Interned: TypeAlias = tuple[int, str, bytes]
+"""(ident, key, b'"key":value'); ident 0 = the attribute lies on the row."""
+
+MAX_INTERNED_BYTES = 4096
+"""A longer attribute is stored on its row: it would fill the cache and hardly repeats."""
+
+
+class Constants(Struct, frozen=True):
+    """The verdict's constants; tests set them tiny, so that every key flips in mid-stream."""
+
+    new_value_share: float = 0.8
+    min_distinct: int = 256
+    max_distinct: int = 1024
+    series_tokens: int = 2048
+    records_per_series: int = 32
+    recent_series: int = 1024
+
+
+class Attribute(Struct, frozen=True):
+    """A distinct attribute that lies in series."""
+
+    key: str
+    value: AnyValue
+    json: bytes
+
+
+class Series(Struct):
+    """A series as the decode path knows it; `series_id` 0 until it is stored. `idents` name its attributes."""
+
+    hash: bytes
+    idents: tuple[int, ...]
+    duplicates: int
+    series_id: int = 0
+    records: int = 0
+
+
+class Cardinality:
+    """One signal's interned attributes, known series, and the verdict on every key."""
+
+    def __init__(self, constants: Constants, max_attributes: int, max_series: int) -> None:
+        self.constants = constants
+        self.high: set[str] = set()
+        self.series: dict[tuple[object, ...], Series] = {}
+        self.demoted: list[str] = []
+        """Keys that this process demoted and has not yet told the others."""
+        self._max_attributes, self._max_series = max_attributes, max_series
+        self._interned: dict[type[Codec], dict[Opaque, Interned]] = {}
+        self._idents: dict[bytes, int] = {}
+        self._attributes: list[Attribute | None] = [None]
+        self._distinct: dict[str, int] = {}
+        self._suspects: set[str] = set()
+        self._tokens = float(constants.series_tokens)
+        self._recent: deque[Series] = deque(maxlen=constants.recent_series)
+
+    def interned(self, codec: Codec) -> dict[Opaque, Interned]:
+        """The attributes known by their bytes in the codec's encoding."""
+        return self._interned.setdefault(type(codec), {})
+
+    def attribute(self, ident: int) -> Attribute:
+        """The attribute behind an ident."""
+        found = self._attributes[ident]
+        assert found is not None
+        return found
+
+    def intern(self, codec: Codec, raw: Opaque) -> Interned:
+        """Decode an attribute that is not interned yet, and intern it where it belongs to the series."""
+        attribute = codec.attribute(raw)
+        key, value = attribute.key, attribute.value
+        json = to_json(escape_nul(key)) + b":" + to_json(value)
+        if key in self.high or len(raw) > MAX_INTERNED_BYTES:
+            return 0, key, json
+        identity = canonical([key, value])
+        ident = self._idents.get(identity)
+        if ident is None:
+            ident = self._idents[identity] = len(self._attributes)
+            self._attributes.append(Attribute(key, value, json))
+            self._count_distinct(key)
+        interned = self.interned(codec)[raw] = (ident, key, json)
+        return interned
+
+    def _count_distinct(self, key: str) -> None:
+        distinct = self._distinct.get(key, 0) + 1
+        self._distinct[key] = distinct
+        if self.constants.min_distinct < distinct <= self.constants.max_distinct:
+            self._suspects.add(key)
+
+    def trim(self) -> None:
+        """Keep memory bounded: forget everything learned but the verdict when a bound is reached."""
+        if len(self._attributes) > self._max_attributes or len(self.series) > self._max_series:
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget attributes and series; they are found again in the database."""
+        self.series.clear()
+        self._interned.clear()
+        self._idents.clear()
+        self._attributes[1:] = []
+        self._distinct.clear()
+        self._suspects.clear()
+        self._recent.clear()
+
+    def review(self) -> bool:
+        """Own rule: demote every key nearly all of whose values are new; True if any was."""
+        suspects, self._suspects = self._suspects, set()
+        demoted = [key for key in suspects if key not in self.high and self._is_new_mostly(key)]
+        self._demote(demoted)
+        return bool(demoted)
+
+    def _is_new_mostly(self, key: str) -> bool:
+        occurrences = sum(
+            s.records for s in self.series.values() if any(self.attribute(i).key == key for i in s.idents)
+        )
+        return self._distinct[key] > self.constants.new_value_share * occurrences
+
+    def earn(self, records: int) -> None:
+        """Every `records_per_series` records pay for one new series."""
+        earned = self._tokens + records / self.constants.records_per_series
+        self._tokens = min(float(self.constants.series_tokens), earned)
+
+    def spend(self, inserted: Iterable[Series]) -> bool:
+        """Product guard: pay for series rows that were really inserted; True if a key had to be demoted for it."""
+        for series in inserted:
+            self._tokens -= 1
+            self._recent.append(series)
+        if self._tokens >= 0:
+            return False
+        key = self._costliest_key()
+        self._tokens = float(self.constants.series_tokens)
+        self._recent.clear()
+        self._demote([key] if key is not None else [])
+        return key is not None
+
+    def _costliest_key(self) -> str | None:
+        """The key without which the recent series are fewest; the one with most values where that hardly helps."""
+        window = [frozenset(s.idents) for s in self._recent if not self._has_high(s)]
+        holders: dict[str, set[int]] = {}
+        for idents in window:
+            for ident in idents:
+                holders.setdefault(self.attribute(ident).key, set()).add(ident)
+        if not holders:
+            return None
+        left = {key: len({idents - values for idents in window}) for key, values in holders.items()}
+        best = min(left, key=lambda key: left[key])
+        if left[best] > 0.9 * len(window):
+            return max(holders, key=lambda key: len(holders[key]))
+        return best
+
+    def _has_high(self, series: Series) -> bool:
+        return any(self.attribute(ident).key in self.high for ident in series.idents)
+
+    def _demote(self, keys: list[str]) -> None:
+        self.demoted += keys
+        self.learn(keys)
+
+    def learn(self, high: Iterable[str]) -> None:
+        """Take over verdicts, of this process or of another: the keys' attributes lie on the row from now on."""
+        new = set(high) - self.high
+        if not new:
+            return
+        self.high |= new
+        for interned in self._interned.values():
+            for raw in [raw for raw, entry in interned.items() if entry[1] in new]:
+                del interned[raw]

@@ -1,0 +1,385 @@
+"""OTLP/HTTP protobuf: requests to records by wire-compatible copies of the official descriptors.
+
+An embedded message and a bytes field are the same on the wire. So the copies declare what mostly repeats (attributes,
+resource, scope, status, events, links, body, exemplars) as bytes, and upb hands each over without looking inside.
+Enums are int32 in the copies: OTLP's enums are open.
+
+Source: opentelemetry-proto; https://protobuf.dev/programming-guides/encoding/.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.common.v1 import common_pb2
+from opentelemetry.proto.logs.v1 import logs_pb2
+from opentelemetry.proto.metrics.v1 import metrics_pb2
+from opentelemetry.proto.resource.v1 import resource_pb2
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from exporter.errors import UndecodableBody
+from exporter.otlp import records as r
+from exporter.otlp.anyvalue import MAX_DEPTH, to_json
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_FILES = (common_pb2, resource_pb2, trace_pb2, logs_pb2, metrics_pb2)
+_OPAQUE = (
+    ".opentelemetry.proto.common.",
+    ".opentelemetry.proto.resource.",
+    ".opentelemetry.proto.trace.v1.Span.Event",
+    ".opentelemetry.proto.trace.v1.Span.Link",
+    ".opentelemetry.proto.trace.v1.Status",
+    ".opentelemetry.proto.metrics.v1.Exemplar",
+)
+
+
+def _copies(package: str, to_bytes: Callable[[_Field], bool]) -> Callable[[str], Any]:
+    """Message classes by official full name, copied into `package`; fields that `to_bytes` names become bytes."""
+    pool = descriptor_pool.DescriptorPool()
+
+    def rewrite(message: descriptor_pb2.DescriptorProto) -> None:
+        for field in message.field:
+            if field.type == _Field.TYPE_ENUM:
+                field.type = _Field.TYPE_INT32
+                field.ClearField("type_name")
+            elif to_bytes(field):
+                field.type = _Field.TYPE_BYTES
+                field.ClearField("type_name")
+            elif field.type == _Field.TYPE_MESSAGE:
+                field.type_name = field.type_name.replace(".opentelemetry.proto", f".{package}")
+        for nested in message.nested_type:
+            rewrite(nested)
+
+    for module in _FILES:
+        file = descriptor_pb2.FileDescriptorProto()
+        module.DESCRIPTOR.CopyToProto(file)
+        file.name = f"{package}/{file.name}"
+        file.package = file.package.replace("opentelemetry.proto", package)
+        file.dependency[:] = [f"{package}/{name}" for name in file.dependency]
+        for message in file.message_type:
+            rewrite(message)
+        pool.Add(file)
+
+    def message_class(name: str) -> Any:
+        found = pool.FindMessageTypeByName(name.replace("opentelemetry.proto", package))
+        return message_factory.GetMessageClass(found)
+
+    return message_class
+
+
+_opaque = _copies(
+    "postel.opaque", lambda field: field.type == _Field.TYPE_MESSAGE and field.type_name.startswith(_OPAQUE)
+)
+_TracesData = _opaque("opentelemetry.proto.trace.v1.TracesData")
+_LogsData = _opaque("opentelemetry.proto.logs.v1.LogsData")
+_MetricsData = _opaque("opentelemetry.proto.metrics.v1.MetricsData")
+# The same with strings as bytes: what invalid UTF-8 is repaired with.
+_stringless = _copies("postel.stringless", lambda field: field.type == _Field.TYPE_STRING)
+
+_ANY_DEPTH = -1_000
+_METRIC_TYPES = {
+    "gauge": r.GAUGE,
+    "sum": r.SUM,
+    "histogram": r.HISTOGRAM,
+    "exponential_histogram": r.EXPONENTIAL_HISTOGRAM,
+    "summary": r.SUMMARY,
+}
+
+
+class ProtobufCodec:
+    """`records.Codec` for application/x-protobuf."""
+
+    def __init__(self) -> None:
+        self.findings = r.Findings()
+
+    def spans(self, body: bytes) -> Iterator[r.ScopeRecords[r.Span]]:
+        for resource in self._parse(_TracesData, body).resource_spans:
+            for scope in resource.scope_spans:
+                yield r.ScopeRecords(
+                    resource.resource, resource.schema_url, scope.scope, scope.schema_url, _spans(scope.spans)
+                )
+
+    def logs(self, body: bytes) -> Iterator[r.ScopeRecords[r.LogRecord]]:
+        for resource in self._parse(_LogsData, body).resource_logs:
+            for scope in resource.scope_logs:
+                yield r.ScopeRecords(
+                    resource.resource,
+                    resource.schema_url,
+                    scope.scope,
+                    scope.schema_url,
+                    _logs(scope.log_records),
+                )
+
+    def metrics(self, body: bytes) -> Iterator[r.ScopeRecords[r.Metric]]:
+        for resource in self._parse(_MetricsData, body).resource_metrics:
+            for scope in resource.scope_metrics:
+                metrics = [_metric(metric) for metric in scope.metrics]
+                yield r.ScopeRecords(
+                    resource.resource, resource.schema_url, scope.scope, scope.schema_url, metrics
+                )
+
+    def attribute_key(self, raw: r.Opaque) -> str:
+        # KeyValue{1: key}, as every encoder writes it: the key first, with a length of one byte.
+        if raw[:1] == b"\n" and len(raw) > 1 and raw[1] < 128 and len(raw) >= 2 + raw[1]:
+            return raw[2 : 2 + raw[1]].decode(errors="replace")
+        return self.attribute(raw).key
+
+    def attribute(self, raw: r.Opaque) -> r.KeyValue:
+        return self._key_value(self._parse(common_pb2.KeyValue, raw))
+
+    def any_value(self, raw: r.Opaque) -> r.AnyValue:
+        return self._value(self._parse(common_pb2.AnyValue, raw), 1)
+
+    def resource(self, raw: r.Opaque) -> r.Resource:
+        message = self._parse(resource_pb2.Resource, raw)
+        entities = [
+            r.EntityRef(e.schema_url, e.type, list(e.id_keys), list(e.description_keys))
+            for e in message.entity_refs
+        ]
+        return r.Resource(self._attributes(message), message.dropped_attributes_count, entities)
+
+    def scope(self, raw: r.Opaque) -> r.Scope:
+        message = self._parse(common_pb2.InstrumentationScope, raw)
+        return r.Scope(
+            message.name, message.version, self._attributes(message), message.dropped_attributes_count
+        )
+
+    def status(self, raw: r.Opaque) -> r.Status:
+        message = self._parse(trace_pb2.Status, raw)
+        return r.Status(message.code, message.message)
+
+    def event(self, raw: r.Opaque) -> r.Event:
+        message = self._parse(trace_pb2.Span.Event, raw)
+        return r.Event(
+            message.time_unix_nano, message.name, self._attributes(message), message.dropped_attributes_count
+        )
+
+    def link(self, raw: r.Opaque) -> r.Link:
+        message = self._parse(trace_pb2.Span.Link, raw)
+        return r.Link(
+            message.trace_id,
+            message.span_id,
+            message.trace_state,
+            self._attributes(message),
+            message.dropped_attributes_count,
+            message.flags,
+        )
+
+    def exemplar(self, raw: r.Opaque) -> r.Exemplar:
+        message = self._parse(metrics_pb2.Exemplar, raw)
+        attributes = [self._key_value(a) for a in message.filtered_attributes]
+        return r.Exemplar(
+            message.time_unix_nano, _number(message), message.trace_id, message.span_id, attributes
+        )
+
+    def _attributes(self, message: Any) -> list[r.KeyValue]:
+        return [self._key_value(a) for a in message.attributes]
+
+    def _key_value(self, message: common_pb2.KeyValue) -> r.KeyValue:
+        return r.KeyValue(message.key, self._value(message.value, 1))
+
+    def _value(self, message: common_pb2.AnyValue, depth: int) -> r.AnyValue:
+        kind = message.WhichOneof("value")
+        if kind in ("array_value", "kvlist_value") and depth > MAX_DEPTH:
+            self.findings.sanitise("too_deep")
+            return to_json(self._value(message, _ANY_DEPTH)).decode()
+        if kind == "array_value":
+            return [self._value(item, depth + 1) for item in message.array_value.values]
+        if kind == "kvlist_value":
+            entries = {a.key: self._value(a.value, depth + 1) for a in message.kvlist_value.values}
+            if len(entries) < len(message.kvlist_value.values):
+                self.findings.sanitise("duplicate_key", len(message.kvlist_value.values) - len(entries))
+            return entries
+        # A reference into a string table, which only profiles have, says nothing here.
+        return getattr(message, kind) if kind and kind != "string_value_strindex" else None
+
+    def _parse(self, message_class: Any, raw: bytes) -> Any:
+        try:
+            return message_class.FromString(raw)
+        except DecodeError:
+            return self._repair(message_class, raw)
+
+    def _repair(self, message_class: Any, raw: bytes) -> Any:
+        """Parse what upb refuses whole for one invalid string: U+FFFD in place of what is no UTF-8."""
+        name = message_class.DESCRIPTOR.full_name.replace("postel.opaque", "opentelemetry.proto")
+        try:
+            message = _stringless(name).FromString(raw)
+            self._replace_invalid(message)
+            return message_class.FromString(message.SerializeToString())
+        except DecodeError:
+            raise UndecodableBody(
+                f"{name.rpartition('.')[2]}: not a protobuf message of this type, cut off, or nested too deep"
+            ) from None
+
+    def _replace_invalid(self, message: Message) -> None:
+        strings = _string_fields(message.DESCRIPTOR.full_name)
+        for field, value in message.ListFields():
+            if field.name in strings:
+                self._replace_strings(message, field.name, value)
+            elif field.type == field.TYPE_MESSAGE:
+                for item in value if isinstance(value, Iterable) else (value,):
+                    self._replace_invalid(item)
+
+    def _replace_strings(self, message: Message, name: str, value: Any) -> None:
+        values = [value] if isinstance(value, bytes) else list(value)
+        fixed = [item.decode(errors="replace").encode() for item in values]
+        changed = sum(a != b for a, b in zip(values, fixed, strict=True))
+        if changed and isinstance(value, bytes):
+            setattr(message, name, fixed[0])
+        elif changed:
+            getattr(message, name)[:] = fixed
+        if changed:
+            self.findings.sanitise("invalid_utf8", changed)
+
+
+@cache
+def _string_fields(stringless_name: str) -> frozenset[str]:
+    """The names of the string fields of the official message behind a stringless copy."""
+    name = stringless_name.replace("postel.stringless", "opentelemetry.proto")
+    for module in _FILES:
+        with suppress(KeyError):
+            message = module.DESCRIPTOR.pool.FindMessageTypeByName(name)
+            return frozenset(f.name for f in message.fields if f.type == f.TYPE_STRING)
+    raise AssertionError(name)
+
+
+def _spans(spans: Iterable[Any]) -> list[r.Span]:
+    return [
+        r.Span(
+            s.trace_id,
+            s.span_id,
+            s.parent_span_id,
+            s.start_time_unix_nano,
+            s.end_time_unix_nano,
+            s.name,
+            s.kind,
+            s.attributes,
+            s.events,
+            s.links,
+            s.status,
+            s.trace_state,
+            s.flags,
+            s.dropped_attributes_count,
+            s.dropped_events_count,
+            s.dropped_links_count,
+        )
+        for s in spans
+    ]
+
+
+def _logs(logs: Iterable[Any]) -> list[r.LogRecord]:
+    return [
+        r.LogRecord(
+            g.time_unix_nano,
+            g.observed_time_unix_nano,
+            g.severity_number,
+            g.severity_text,
+            g.event_name,
+            g.body,
+            g.attributes,
+            g.trace_id,
+            g.span_id,
+            g.flags,
+            g.dropped_attributes_count,
+        )
+        for g in logs
+    ]
+
+
+def _metric(metric: Any) -> r.Metric:
+    kind = metric.WhichOneof("data")
+    data: Any = getattr(metric, kind) if kind else None
+    kind_id = _METRIC_TYPES.get(kind, 0)
+    return r.Metric(
+        metric.name,
+        metric.description,
+        metric.unit,
+        metric.metadata,
+        kind_id,
+        data.aggregation_temporality if kind_id in _WITH_TEMPORALITY else 0,
+        data.is_monotonic if kind_id == r.SUM else False,
+        [_POINTS[kind_id](point) for point in data.data_points] if kind_id else [],
+    )
+
+
+def _number(message: Any) -> int | float | None:
+    kind = message.WhichOneof("value")
+    return getattr(message, kind) if kind else None
+
+
+def _number_point(p: Any) -> r.NumberDataPoint:
+    return r.NumberDataPoint(
+        p.attributes, p.start_time_unix_nano, p.time_unix_nano, p.flags, p.exemplars, _number(p)
+    )
+
+
+def _optional(message: Any, name: str) -> float | None:
+    return getattr(message, name) if message.HasField(name) else None
+
+
+def _histogram_point(p: Any) -> r.HistogramDataPoint:
+    return r.HistogramDataPoint(
+        p.attributes,
+        p.start_time_unix_nano,
+        p.time_unix_nano,
+        p.flags,
+        p.exemplars,
+        p.count,
+        _optional(p, "sum"),
+        _optional(p, "min"),
+        _optional(p, "max"),
+        p.explicit_bounds,
+        p.bucket_counts,
+    )
+
+
+def _buckets(p: Any, name: str) -> r.Buckets | None:
+    if not p.HasField(name):
+        return None
+    side = getattr(p, name)
+    return r.Buckets(side.offset, side.bucket_counts)
+
+
+def _exponential_histogram_point(p: Any) -> r.ExponentialHistogramDataPoint:
+    return r.ExponentialHistogramDataPoint(
+        p.attributes,
+        p.start_time_unix_nano,
+        p.time_unix_nano,
+        p.flags,
+        p.exemplars,
+        p.count,
+        _optional(p, "sum"),
+        _optional(p, "min"),
+        _optional(p, "max"),
+        p.scale,
+        p.zero_count,
+        p.zero_threshold,
+        _buckets(p, "positive"),
+        _buckets(p, "negative"),
+    )
+
+
+def _summary_point(p: Any) -> r.SummaryDataPoint:
+    return r.SummaryDataPoint(
+        p.attributes,
+        p.start_time_unix_nano,
+        p.time_unix_nano,
+        p.flags,
+        p.count,
+        p.sum,
+        [q.quantile for q in p.quantile_values],
+        [q.value for q in p.quantile_values],
+    )
+
+
+_WITH_TEMPORALITY = (r.SUM, r.HISTOGRAM, r.EXPONENTIAL_HISTOGRAM)
+_POINTS: dict[int, Callable[[Any], r.DataPoint]] = {
+    r.GAUGE: _number_point,
+    r.SUM: _number_point,
+    r.HISTOGRAM: _histogram_point,
+    r.EXPONENTIAL_HISTOGRAM: _exponential_histogram_point,
+    r.SUMMARY: _summary_point,
+}
