@@ -8,7 +8,7 @@ neighbour's, logs and exemplars that point at spans. Fourteen spans a visit on a
 """
 
 import heapq
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import count, islice
 from random import Random
@@ -18,12 +18,12 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope, KeyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
+from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs, SeverityNumber
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Status
 
 from exporter.shop_metrics import Instrument, Point, add_points, metric_of, series_of
-from exporter.shop_services import Attributes, Pod, Scope, any_value, key_values, open_pods
+from exporter.shop_services import Pod, Scalar, Scope, any_value, key_values, open_pods
 from exporter.shop_visits import CLIENT, SERVER, Line, Step, Visit
 
 Signal: TypeAlias = Literal["traces", "logs", "metrics"]
@@ -32,7 +32,7 @@ Request: TypeAlias = ExportTraceServiceRequest | ExportLogsServiceRequest | Expo
 SIGNALS: tuple[Signal, ...] = ("traces", "logs", "metrics")
 RECORDS_PER_VISIT = 14 + 4
 """Spans and log records, on average."""
-POINTS_PER_SCRAPE = 340
+POINTS_PER_SCRAPE = 287
 """Of one pod of each service together."""
 
 _SCHEMA_URL = "https://opentelemetry.io/schemas/1.34.0"
@@ -52,7 +52,7 @@ class Shop:
     """Endless OTLP of one shop, the same for the same arguments, each stream from the beginning.
 
     `users` is the cardinality of `app.user.id` (sessions, orders and URLs never repeat anyway), `pods` the copies of
-    each service, so 15 x pods resources and about 340 x pods metric series. Time begins at `start_unix_nano` and
+    each service, so 15 x pods resources and about 290 x pods metric series. Time begins at `start_unix_nano` and
     moves by 1 / `visits_per_second` with every visit (about 14 spans and 4 logs); every pod is scraped every
     `scrape_interval_s`. Logs and exemplars carry ids of spans that `traces` of an equal shop yields.
     """
@@ -73,7 +73,7 @@ class Shop:
         self._pods = open_pods(seed, pods)
         self._visit_nano = 1e9 / visits_per_second
         self._scrape_nano = int(scrape_interval_s * 1e9)
-        self._attributes: dict[tuple[str, object], KeyValue] = {}
+        self._key_values = _KeyValues()
         # Streams of several signals run side by side, so each visit is asked for two or three times within moments.
         self._visit = lru_cache(_CACHED_VISITS)(self._play_visit)
 
@@ -119,7 +119,8 @@ class Shop:
             resource_spans = request.resource_spans.add(resource=pod.resource, schema_url=_SCHEMA_URL)
             for scope, members in scopes:
                 scope_spans = resource_spans.scope_spans.add(scope=_scope(scope))
-                scope_spans.spans.extend([self._span(step) for step in members])
+                for step in members:
+                    self._add_span(scope_spans, step)
         return request
 
     def _logs_request(self, lines: Sequence[Line]) -> ExportLogsServiceRequest:
@@ -128,7 +129,8 @@ class Shop:
             resource_logs = request.resource_logs.add(resource=pod.resource, schema_url=_SCHEMA_URL)
             for scope, members in scopes:
                 scope_logs = resource_logs.scope_logs.add(scope=_scope(scope))
-                scope_logs.log_records.extend([self._log_record(line) for line in members])
+                for line in members:
+                    self._add_log_record(scope_logs, line)
         return request
 
     def _metrics_request(self, readings: Sequence[_Reading]) -> ExportMetricsServiceRequest:
@@ -146,18 +148,19 @@ class Shop:
                     scope_metrics.metrics.append(metric)
         return request
 
-    def _span(self, step: Step) -> Span:
+    def _add_span(self, scope_spans: ScopeSpans, step: Step) -> None:
         remote = _CONTEXT_HAS_IS_REMOTE | _IS_REMOTE if step.kind != CLIENT and step.parent_id else 0
-        span = Span(
+        key_value = self._key_values
+        span = scope_spans.spans.add(
             trace_id=step.trace_id,
             span_id=step.span_id,
             parent_span_id=step.parent_id,
             flags=_SAMPLED | remote,
             name=step.name,
-            kind=step.kind,  # type: ignore[arg-type]
+            kind=step.kind,
             start_time_unix_nano=step.start,
             end_time_unix_nano=step.end,
-            attributes=self._key_values(step.attributes),
+            attributes=[key_value[pair] for pair in step.attributes.items()],
         )
         for time, name, attributes in step.events:
             span.events.add(time_unix_nano=time, name=name, attributes=key_values(attributes))
@@ -170,38 +173,22 @@ class Shop:
             )
         if step.error:
             span.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message=step.error))
-        return span
 
-    def _log_record(self, line: Line) -> LogRecord:
+    def _add_log_record(self, scope_logs: ScopeLogs, line: Line) -> None:
+        key_value = self._key_values
         step = line.step
-        return LogRecord(
+        scope_logs.log_records.add(
             time_unix_nano=line.time,
             observed_time_unix_nano=line.time + 150_000,
             severity_number=SeverityNumber.ValueType(line.severity),
             severity_text=_SEVERITIES[line.severity],
             event_name=line.event_name,
             body=any_value(line.body),
-            attributes=self._key_values(line.attributes),
+            attributes=[key_value[pair] for pair in line.attributes.items()],
             trace_id=step.trace_id if step else b"",
             span_id=step.span_id if step else b"",
             flags=_SAMPLED if step else 0,
         )
-
-    def _key_values(self, attributes: Attributes) -> list[KeyValue]:
-        """Attributes as messages; the frequent ones are built once."""
-        cache = self._attributes
-        found = []
-        for key, value in attributes.items():
-            if isinstance(value, Hashable):
-                known = cache.get((key, value))
-                if known is None:
-                    known = cache[key, value] = KeyValue(key=key, value=any_value(value))
-                found.append(known)
-            else:
-                found.append(KeyValue(key=key, value=any_value(value)))
-        if len(cache) > _CACHED_ATTRIBUTES:
-            cache.clear()
-        return found
 
     def _readings(self) -> Iterator[_Reading]:
         """Every series of every pod, scrape after scrape; each pod has its own moment within the interval."""
@@ -229,6 +216,16 @@ class Shop:
                     route = str(step.attributes.get("http.route") or step.attributes.get("rpc.method"))
                     found.setdefault((step.pod.service, route), [_exemplar(step)])
         return found
+
+
+class _KeyValues(dict[tuple[str, Scalar], KeyValue]):
+    """(key, value) -> message; the frequent ones are built once. No key has 1 and also 1.0 or True, which are equal."""
+
+    def __missing__(self, pair: tuple[str, Scalar]) -> KeyValue:
+        if len(self) >= _CACHED_ATTRIBUTES:
+            self.clear()
+        known = self[pair] = KeyValue(key=pair[0], value=any_value(pair[1]))
+        return known
 
 
 def _exemplar(step: Step) -> Exemplar:

@@ -13,8 +13,9 @@ from typing import TypeAlias
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-Value: TypeAlias = "str | bool | int | float | Sequence[Value] | Mapping[str, Value]"
-Attributes: TypeAlias = "dict[str, Value]"
+Scalar: TypeAlias = str | bool | int | float
+Value: TypeAlias = "Scalar | Sequence[Value] | Mapping[str, Value]"
+Attributes: TypeAlias = dict[str, Scalar]
 Scope: TypeAlias = tuple[str, str]
 """Name and version of an instrumentation scope."""
 
@@ -157,7 +158,7 @@ def _open_pod(rng: Random, service: str, language: str, per_service: int) -> Pod
     ip = f"10.{rng.randrange(64, 128)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
     node = f"ip-10-0-{rng.randrange(3)}-{rng.randrange(1, 5 + per_service)}.eu-central-1.compute.internal"
     spoken = LANGUAGES[language]
-    attributes: Attributes = {
+    attributes: dict[str, Value] = {
         "service.name": service,
         "service.namespace": "opentelemetry-demo",
         "service.version": "2.0.2",

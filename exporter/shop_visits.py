@@ -100,10 +100,10 @@ class Visit:
         self._pods = pods
         self._now = start
         self._published: list[tuple[Step, Publish]] = []
-        self._facts: dict[str, Value] = self._meet_customer(users)
+        self._facts: Attributes = self._meet_customer(users)
         self._play()
 
-    def _meet_customer(self, users: int) -> dict[str, Value]:
+    def _meet_customer(self, users: int) -> Attributes:
         # Squared: a few customers come often, most come once in a while.
         user = int(self._random() ** 2 * users)
         self._browser = _BROWSERS[user % len(_BROWSERS)]
