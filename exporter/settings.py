@@ -1,4 +1,4 @@
-"""Typed settings: what can be set, to what, and what holds between them. The only reader of the environment.
+"""Typed settings: what can be set, to what, and what holds between them; the only reader of the environment.
 
 Layers, each over the one before: the packaged `config/postel.yaml`, which holds every default; a mounted file;
 `POSTEL_*` variables; flags. A value is checked in whichever layer it stands, also where a later one replaces it.
@@ -15,7 +15,6 @@ from msgspec import Struct
 
 from exporter.documents import Document, one_line
 from exporter.errors import ConfigurationError
-from exporter.layers import CONFIG_VARIABLE, Given, Layer, from_document, from_environment, from_flags
 from exporter.quantities import (
     Parser,
     address,
@@ -28,6 +27,14 @@ from exporter.quantities import (
     seconds,
     share,
     size_in_bytes,
+)
+from exporter.settings_layers import (
+    CONFIG_VARIABLE,
+    Given,
+    Layer,
+    from_document,
+    from_environment,
+    from_flags,
 )
 
 S = TypeVar("S", bound=Struct)
