@@ -8,30 +8,22 @@ Source: docs/decisions/0002-series.md.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
 
-from exporter.otlp.anyvalue import canonical, escape_nul, to_json
+from exporter.attributes import Limits, to_object
+from exporter.dimensions import Entry, Row
+from exporter.otlp.anyvalue import canonical, escape_nul, identity, to_json
 from exporter.otlp.records import AnyValue, Codec, Opaque
+from exporter.settings import Verdict
 
 Interned: TypeAlias = tuple[int, str, bytes]
 """(ident, key, b'"key":value'); ident 0 = the attribute lies on the row."""
 
 MAX_INTERNED_BYTES = 4096
 """A longer attribute is stored on its row: it would fill the cache and hardly repeats."""
-
-
-class Constants(Struct, frozen=True):
-    """The verdict's constants; tests set them tiny, so that every key flips in mid-stream."""
-
-    new_value_share: float = 0.8
-    min_distinct: int = 256
-    max_distinct: int = 1024
-    series_tokens: int = 2048
-    records_per_series: int = 32
-    recent_series: int = 1024
 
 
 class Attribute(Struct, frozen=True):
@@ -42,26 +34,32 @@ class Attribute(Struct, frozen=True):
     json: bytes
 
 
-class Series(Struct):
-    """A series as the decode path knows it; `series_id` 0 until it is stored. `idents` name its attributes."""
+class Series(Entry):
+    """A series as the decode path knows it.
 
-    hash: bytes
-    idents: tuple[int, ...]
-    duplicates: int
-    series_id: int = 0
+    `idents` name its attributes, `duplicates` counts the ones that a later one of the same key has replaced.
+    """
+
+    idents: Sequence[int] = ()
+    duplicates: int = 0
     records: int = 0
 
 
 class Cardinality:
     """One signal's interned attributes, known series, and the verdict on every key."""
 
-    def __init__(self, constants: Constants, max_attributes: int, max_series: int) -> None:
+    def __init__(self, owner: str, constants: Verdict, limits: Limits, max_attributes: int, max_series: int) -> None:
+        self.owner = owner
         self.constants = constants
+        self.limits = limits
         self.high: set[str] = set()
         self.series: dict[tuple[object, ...], Series] = {}
         self.demoted: list[str] = []
         """Keys that this process demoted and has not yet told the others."""
+        self.clipped = 0
+        """Values cut for their size since the decode path last looked."""
         self._max_attributes, self._max_series = max_attributes, max_series
+        self._max_interned_bytes = min(MAX_INTERNED_BYTES, limits.max_value_bytes)
         self._interned: dict[type[Codec], dict[Opaque, Interned]] = {}
         self._idents: dict[bytes, int] = {}
         self._attributes: list[Attribute | None] = [None]
@@ -84,9 +82,11 @@ class Cardinality:
         """Decode an attribute that is not interned yet, and intern it where it belongs to the series."""
         attribute = codec.attribute(raw)
         key, value = attribute.key, attribute.value
+        if key in self.high or len(raw) > self._max_interned_bytes:
+            clipped = self.limits.clip(value)
+            self.clipped += clipped is not value
+            return 0, key, to_json(escape_nul(key)) + b":" + to_json(clipped)
         json = to_json(escape_nul(key)) + b":" + to_json(value)
-        if key in self.high or len(raw) > MAX_INTERNED_BYTES:
-            return 0, key, json
         identity = canonical([key, value])
         ident = self._idents.get(identity)
         if ident is None:
@@ -95,6 +95,23 @@ class Cardinality:
             self._count_distinct(key)
         interned = self.interned(codec)[raw] = (ident, key, json)
         return interned
+
+    def new_series(
+        self, place: tuple[object, ...], idents: Sequence[int], head: list[AnyValue], columns: tuple[object, ...]
+    ) -> Series:
+        """Remember a series under its place in the cache: `head` is what identifies it besides its attributes,
+        `columns` are its columns but the hash and the attributes."""
+        attributes = {a.key: a.value for a in map(self.attribute, idents)}
+        row = Row((*columns, to_object(attributes)), attributes, self.owner)
+        series = Series(identity(*head, attributes), row, 0, idents, len(idents) - len(attributes))
+        self.series[place] = series
+        return series
+
+    def take_clipped(self, codec: Codec, cut: int) -> int:
+        """How many values were cut for their size since the last call; counts them and `cut` attributes more."""
+        clipped, self.clipped = self.clipped, 0
+        codec.findings.sanitise("truncated_attribute", clipped + cut)
+        return clipped
 
     def _count_distinct(self, key: str) -> None:
         distinct = self._distinct.get(key, 0) + 1

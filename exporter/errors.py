@@ -48,3 +48,15 @@ class Overloaded(Unavailable):
 
 class ShuttingDown(Unavailable):
     """The server drains and takes nothing new."""
+
+
+class Duplicate(PostelError):
+    """A natural key is there already: the same rows again, or others under the same key."""
+
+
+class Deadlock(PostelError):
+    """Two transactions stood in each other's way; the same again will do."""
+
+
+class BadData(PostelError):
+    """PostgreSQL refuses a row for what it holds."""

@@ -1,0 +1,67 @@
+"""What becomes of attributes before anything stores them: dropped, deduplicated, limited; one rule for every owner."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from exporter.otlp.anyvalue import escape_nul, to_json
+from exporter.otlp.records import AnyValue, Codec, KeyValue, Opaque
+
+MANY = 1 << 62
+
+
+class Limits(Struct, frozen=True):
+    """How many attributes a record keeps, and how long a value may be; more is counted as dropped."""
+
+    max_attributes: int = MANY
+    max_value_bytes: int = MANY
+
+    def clip(self, value: AnyValue) -> AnyValue:
+        """The value, or as much of it as is kept: the beginning of a string or of bytes, of anything else of its
+        JSON text. `clip(value) is value` tells that nothing was cut."""
+        limit = self.max_value_bytes
+        if isinstance(value, str):
+            # At most four bytes a character: most values need not be encoded to be measured.
+            if len(value) * 4 <= limit or len(data := value.encode()) <= limit:
+                return value
+            return data[:limit].decode(errors="ignore")
+        if isinstance(value, bytes):
+            return value[:limit] if len(value) > limit else value
+        if isinstance(value, list | dict) and len(data := to_json(value)) > limit:
+            return data[:limit].decode(errors="ignore")
+        return value
+
+
+def settle(
+    codec: Codec, attributes: Sequence[KeyValue], dropped: frozenset[str], limits: Limits
+) -> tuple[dict[str, AnyValue], int]:
+    """Decoded attributes as they are stored, and how many were cut or left out for their number or size.
+
+    Those named in `dropped` are gone; of a key that stands twice the last wins, counted.
+    """
+    mapping = {a.key: a.value for a in attributes if a.key not in dropped}
+    if len(mapping) < len(attributes):
+        doubled = len(attributes) - len(mapping) - sum(a.key in dropped for a in attributes)
+        if doubled:
+            codec.findings.sanitise("duplicate_key", doubled)
+    cut = max(0, len(mapping) - limits.max_attributes)
+    if cut:
+        mapping = dict(list(mapping.items())[: limits.max_attributes])
+    for key, value in mapping.items():
+        clipped = limits.clip(value)
+        if clipped is not value:
+            mapping[key] = clipped
+            cut += 1
+    if cut:
+        codec.findings.sanitise("truncated_attribute", cut)
+    return mapping, cut
+
+
+def without(codec: Codec, attributes: Sequence[Opaque], dropped: frozenset[str]) -> Sequence[Opaque]:
+    """Opaque attributes without those named in `dropped`."""
+    return [raw for raw in attributes if codec.attribute_key(raw) not in dropped]
+
+
+def to_object(attributes: dict[str, AnyValue]) -> bytes:
+    """The stored JSON object of attributes (never an AnyValue itself, whatever its keys look like)."""
+    return b"{%b}" % b",".join(to_json(escape_nul(key)) + b":" + to_json(value) for key, value in attributes.items())

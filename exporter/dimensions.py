@@ -1,0 +1,262 @@
+"""Ids of what repeats: resources, scopes, metrics and series, found or made in a transaction of their own.
+
+A row is known by the hash of its typed canonical form. Ids enter the cache after commit only. Everything here sorts
+before it sends, so that replicas that race do not stand in each other's way.
+
+Source: docs/architecture.md; opentelemetry-proto `resource.proto`, `common.proto`.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from time import monotonic
+
+from msgspec import Struct
+
+from exporter.attributes import Limits, settle, to_object
+from exporter.database import Connection, Database
+from exporter.otlp.anyvalue import escape_nul, identity, to_json
+from exporter.otlp.records import AnyValue, Codec, Opaque, Resource, Scope
+from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, Promotion
+from sql import query
+
+_TRUST_S = 3000
+"""A cached id is trusted this long before its row's last_seen is confirmed again: pruning counts on an hour."""
+
+_SQL_TYPES = {"string": "text", "int": "bigint", "double": "double precision", "bool": "boolean", "bytes": "bytea"}
+
+
+class Kind(Struct, frozen=True):
+    """One dimension table; `attributes` is the prefix of its typed attribute tables."""
+
+    table: str
+    id_column: str
+    hash_column: str
+    insert: str
+    attributes: str | None = None
+
+    def statement(self, name: str) -> str:
+        """A statement of dimensions.sql that serves every dimension, made out to this one."""
+        text = query("dimensions", name)
+        return (
+            text.replace("__table__", self.table)
+            .replace("__id__", self.id_column)
+            .replace("__hash__", self.hash_column)
+        )
+
+
+RESOURCES = Kind("otel_resources_dim", "resource_id", "resource_hash", "insert-resources", "otel_resource_attrs_")
+SCOPES = Kind("otel_scopes_dim", "scope_id", "scope_hash", "insert-scopes", "otel_scope_attrs_")
+METRICS = Kind("otel_metrics_dim", "metric_id", "metric_hash", "insert-metrics")
+SPAN_SERIES = Kind("otel_span_series_dim", "series_id", "series_hash", "insert-span-series", "otel_span_series_attrs_")
+LOG_SERIES = Kind("otel_log_series_dim", "series_id", "series_hash", "insert-log-series", "otel_log_series_attrs_")
+METRIC_SERIES = Kind(
+    "otel_metric_series_dim", "series_id", "series_hash", "insert-metric-series", "otel_metric_series_attrs_"
+)
+
+
+class Row(Struct):
+    """A dimension row: its columns after the hash, and the attributes of which the promoted ones get typed rows."""
+
+    columns: tuple[object, ...]
+    attributes: dict[str, AnyValue]
+    owner: str
+
+
+class Entry(Struct):
+    """A dimension row as the decode path holds it in its cache: `id` 0 until it is stored."""
+
+    hash: bytes
+    row: Row
+    id: int = 0
+
+
+Missing = tuple[Kind, dict[bytes, Entry]]
+"""Rows of one dimension that have to be stored, by hash; empty where nothing is missing."""
+
+Known = tuple[int, bytes]
+"""(id, hash) of a stored dimension row."""
+
+
+_Place = tuple[type[Codec], Opaque, str, Kind]
+
+
+class Dimensions:
+    """Every dimension's ids, cached; one writer at a time, so that what two requests miss is stored once."""
+
+    def __init__(self, database: Database, max_ids: int, limits: Limits) -> None:
+        self._database = database
+        self._limits = limits
+        self._max_ids = max_ids
+        self._ids: dict[Kind, dict[bytes, int]] = {}
+        self._key_ids: dict[str, int] = {}
+        self._opaque: dict[_Place, Known] = {}
+        self._lock = asyncio.Lock()
+        self._born = monotonic()
+
+    def is_due(self) -> bool:
+        """Whether what is cached must be confirmed again, or has grown too large."""
+        size = sum(map(len, self._ids.values())) + len(self._key_ids) + len(self._opaque)
+        return monotonic() - self._born > _TRUST_S or size > self._max_ids
+
+    def forget(self) -> None:
+        """Empty the caches; what is asked for is found again and confirmed."""
+        self._ids.clear()
+        self._key_ids.clear()
+        self._opaque.clear()
+        self._born = monotonic()
+
+    def known(self, kind: Kind, row_hash: bytes) -> int:
+        """The id of a hash, 0 where it is not cached."""
+        return self._ids.get(kind, {}).get(row_hash, 0)
+
+    def resolve(self, kind: Kind, entry: Entry, missing: dict[bytes, Entry]) -> int:
+        """The entry's id; where it has none yet (0) the entry is added to `missing`."""
+        entry.id = self.known(kind, entry.hash)
+        if not entry.id:
+            missing[entry.hash] = entry
+        return entry.id
+
+    async def resource(self, codec: Codec, promotion: Promotion, raw: Opaque, schema_url: str) -> Known:
+        """The resource's id and hash. Raises UndecodableBody, StorageUnavailable."""
+        place = (type(codec), raw, schema_url, RESOURCES)
+        return self._opaque.get(place) or await self._settle(place, codec, promotion)
+
+    async def scope(self, codec: Codec, promotion: Promotion, raw: Opaque, schema_url: str) -> Known:
+        """The scope's id and hash. Raises UndecodableBody, StorageUnavailable."""
+        place = (type(codec), raw, schema_url, SCOPES)
+        return self._opaque.get(place) or await self._settle(place, codec, promotion)
+
+    async def _settle(self, place: _Place, codec: Codec, promotion: Promotion) -> Known:
+        _, raw, schema_url, kind = place
+        owner = RESOURCE if kind is RESOURCES else SCOPE
+        dropped = promotion.dropped(owner)
+        if kind is RESOURCES:
+            row_hash, row = _resource_row(codec, codec.resource(raw), schema_url, dropped, self._limits)
+        else:
+            row_hash, row = _scope_row(codec, codec.scope(raw), schema_url, dropped, self._limits)
+        await self.ensure(kind, {row_hash: Entry(row_hash, row)}, promotion)
+        known = (self._ids[kind][row_hash], row_hash)
+        if not dropped:
+            # The bytes hold what is dropped: nothing may keep them.
+            self._opaque[place] = known
+        return known
+
+    async def ensure(self, kind: Kind, entries: Mapping[bytes, Entry], promotion: Promotion) -> set[bytes]:
+        """Find or make the rows of the entries (by hash); afterwards `known` has their ids. Returns the hashes of those really inserted.
+
+        Raises StorageUnavailable (safe to retry: idempotent).
+        """
+        async with self._lock:
+            ids = self._ids.setdefault(kind, {})
+            missing = {row_hash: entries[row_hash].row for row_hash in sorted(entries) if row_hash not in ids}
+            if not missing:
+                return set()
+            found, inserted = await self._database.retrying(lambda c: self._store(c, kind, missing, promotion))
+            self._ids.setdefault(kind, {}).update(found)
+            return inserted
+
+    async def _store(
+        self, connection: Connection, kind: Kind, rows: dict[bytes, Row], promotion: Promotion
+    ) -> tuple[dict[bytes, int], set[bytes]]:
+        found = await self._find(connection, kind, list(rows))
+        new = [row_hash for row_hash in rows if row_hash not in found]
+        if not new:
+            return found, set()
+        key_ids = await self._ensure_keys(connection, {key for h in new for key in rows[h].attributes})
+        columns = zip(*((row_hash, *rows[row_hash].columns) for row_hash in new), strict=True)
+        inserted = dict(await connection.fetch(query("dimensions", kind.insert), *map(list, columns)))
+        if kind.attributes is not None:
+            await _store_promoted(connection, kind.attributes, inserted, rows, key_ids, promotion)
+        found |= inserted
+        if raced := [row_hash for row_hash in new if row_hash not in inserted]:
+            found |= await self._find(connection, kind, raced)
+        return found, set(inserted)
+
+    async def _find(self, connection: Connection, kind: Kind, hashes: list[bytes]) -> dict[bytes, int]:
+        rows = await connection.fetch(kind.statement("find-dimensions"), hashes)
+        if stale := [row[0] for row in rows if row["stale"]]:
+            # A row that pruning took in the meantime is not found the second time, and made again.
+            await connection.execute(kind.statement("touch-dimensions"), stale)
+            rows = await connection.fetch(kind.statement("find-dimensions"), hashes)
+        return {row[0]: row[1] for row in rows}
+
+    async def _ensure_keys(self, connection: Connection, keys: Iterable[str]) -> dict[str, int]:
+        hashes = {key_hash(key): key for key in keys if key not in self._key_ids}
+        wanted = sorted(hashes)
+        found: dict[bytes, int] = {}
+        if wanted:
+            found = dict(await connection.fetch(query("dimensions", "find-keys"), wanted))
+            new = [h for h in wanted if h not in found]
+            names = [escape_nul(hashes[h]) for h in new]
+            found |= dict(await connection.fetch(query("dimensions", "insert-keys"), new, names))
+            if raced := [h for h in new if h not in found]:
+                found |= dict(await connection.fetch(query("dimensions", "find-keys"), raced))
+        key_ids = {hashes[h]: key_id for h, key_id in found.items()}
+        return key_ids | {key: self._key_ids[key] for key in keys if key in self._key_ids}
+
+
+def key_hash(key: str) -> bytes:
+    """What an attribute key is unique by: a key may be longer than an index takes."""
+    return sha256(key.encode()).digest()
+
+
+async def _store_promoted(
+    connection: Connection,
+    prefix: str,
+    ids: Mapping[bytes, int],
+    rows: Mapping[bytes, Row],
+    key_ids: Mapping[str, int],
+    promotion: Promotion,
+) -> None:
+    typed: dict[str, list[tuple[int, int, object]]] = {}
+    for row_hash, row_id in ids.items():
+        row = rows[row_hash]
+        for key, value in row.attributes.items():
+            if promotion.is_promoted(row.owner, key, value):
+                stored = escape_nul(value) if isinstance(value, str) else value
+                typed.setdefault(TYPE_OF[type(value)], []).append((row_id, key_ids[key], stored))
+    for kind, values in typed.items():
+        statement = query("dimensions", "insert-typed-attributes")
+        statement = statement.replace("__table__", prefix + kind).replace("__type__", _SQL_TYPES[kind])
+        await connection.execute(statement, *map(list, zip(*values, strict=True)))
+
+
+def _resource_row(
+    codec: Codec, resource: Resource, schema_url: str, dropped: frozenset[str], limits: Limits
+) -> tuple[bytes, Row]:
+    attributes, cut = settle(codec, resource.attributes, dropped, limits)
+    entities: list[AnyValue] = [
+        {"schemaUrl": e.schema_url, "type": e.type, "idKeys": [*e.id_keys], "descriptionKeys": [*e.description_keys]}
+        for e in resource.entity_refs
+    ]
+    count = resource.dropped_attributes_count + cut
+    columns = (
+        _text(attributes.get("service.name")),
+        _text(attributes.get("service.namespace")),
+        escape_nul(schema_url),
+        count,
+        to_object(attributes),
+        to_json(entities) if entities else None,
+    )
+    return identity(attributes, schema_url, count, entities), Row(columns, attributes, RESOURCE)
+
+
+def _text(value: AnyValue) -> str | None:
+    """The text form of an attribute that SHOULD be a string; None where it is absent."""
+    return value if value is None else escape_nul(value if isinstance(value, str) else to_json(value).decode())
+
+
+def _scope_row(
+    codec: Codec, scope: Scope, schema_url: str, dropped: frozenset[str], limits: Limits
+) -> tuple[bytes, Row]:
+    attributes, cut = settle(codec, scope.attributes, dropped, limits)
+    count = scope.dropped_attributes_count + cut
+    columns = (
+        escape_nul(scope.name),
+        escape_nul(scope.version),
+        escape_nul(schema_url),
+        count,
+        to_object(attributes),
+    )
+    return identity(scope.name, scope.version, attributes, schema_url, count), Row(columns, attributes, SCOPE)

@@ -1,0 +1,124 @@
+"""Log records: records to rows.
+
+Source: opentelemetry-proto `logs.proto`; sql/migrations/0005_logs.sql; RFC 9562 for the ids of uncorrelated logs.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from random import getrandbits
+from typing import Any
+
+from exporter import columns
+from exporter.attributes import without
+from exporter.cardinality import Cardinality, Series
+from exporter.dimensions import LOG_SERIES, Dimensions, Entry, Missing
+from exporter.errors import UndecodableBody
+from exporter.otlp.anyvalue import escape_nul, to_json
+from exporter.otlp.records import LOGS, Codec, LogRecord, ScopeRecords
+from exporter.place import Place, optional_id, signed, signed32
+
+Row = tuple[Any, ...]
+
+
+class Logs:
+    """The logs signal."""
+
+    name = LOGS
+    facts = 1
+    tables = (columns.LOGS,)
+    rollup = None
+
+    def __init__(self, cardinality: Cardinality, dimensions: Dimensions) -> None:
+        self.cardinality = cardinality
+        self._dimensions = dimensions
+
+    def records(self, codec: Codec, body: bytes) -> Iterable[ScopeRecords[LogRecord]]:
+        """The records of a request's body."""
+        return codec.logs(body)
+
+    def build(self, part: Sequence[LogRecord], place: Place, out: Sequence[list[Row]]) -> Missing:
+        """Add the rows of `part` to `out`, a list per table; unless it returns what has to be stored first: then the
+        rows are not complete, and it must be called again."""
+        codec, cardinality = place.codec, self.cardinality
+        get, known = cardinality.interned(codec).get, cardinality.series.get
+        intern, file, resolve = cardinality.intern, place.window.file, self._dimensions.resolve
+        dropped = place.promotion.dropped(LOGS)
+        resource_id, scope_id = place.resource[0], place.scope[0]
+        max_attributes = cardinality.limits.max_attributes
+        receipt_ms = time.time_ns() // 1_000_000
+        missing: dict[bytes, Entry] = {}
+        put = out[0].append
+        for log in part:
+            attributes = log.attributes if not dropped else without(codec, log.attributes, dropped)
+            count = len(attributes)
+            cut = 0
+            if count > max_attributes:
+                attributes, cut, count = attributes[:max_attributes], count - max_attributes, max_attributes
+            ids: list[Any] = [scope_id, log.severity_number, log.severity_text, log.event_name]
+            on_row: dict[str, bytes] = {}
+            try:
+                for raw in attributes:
+                    ident, key, json = get(raw) or intern(codec, raw)
+                    if ident:
+                        ids.append(ident)
+                    else:
+                        on_row[key] = json
+                series = known(tuple(ids)) or self._new_series(place, log, ids)
+                series.records += 1
+                series_id = series.id or resolve(LOG_SERIES, series, missing)
+                if missing:
+                    continue
+                body = codec.any_value(log.body) if log.body else None
+            except UndecodableBody as error:
+                place.refuse("malformed", f"a log record's attribute or body: {error}")
+                continue
+            if count - len(ids) + 4 != len(on_row) or series.duplicates:
+                codec.findings.sanitise("duplicate_key", count - len(ids) + 4 - len(on_row) + series.duplicates)
+            if cardinality.clipped or cut:
+                cut += cardinality.take_clipped(codec, cut)
+            filed, sent = self._file(place, log) if not log.time_unix_nano else file(log.time_unix_nano)
+            trace_id = optional_id(place, log.trace_id, 16) if log.trace_id else None
+            span_id = optional_id(place, log.span_id, 8) if log.span_id else None
+            text = type(body) is str
+            put(
+                (
+                    trace_id or _uuid7(receipt_ms),
+                    filed,
+                    getrandbits(53),
+                    resource_id,
+                    series_id,
+                    signed(log.observed_time_unix_nano) or None,
+                    None if span_id is None else int.from_bytes(span_id, "big", signed=True),
+                    sent,
+                    log.dropped_attributes_count + cut or None,
+                    signed32(log.flags) if log.flags else None,
+                    trace_id is not None,
+                    escape_nul(body) if text else None,  # type: ignore[arg-type]
+                    None if text or body is None else to_json(body),
+                    b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                )
+            )
+        return LOG_SERIES, missing
+
+    def _file(self, place: Place, log: LogRecord) -> tuple[int, int | None]:
+        """A log without a time is filed under the time it was observed."""
+        if not log.observed_time_unix_nano:
+            place.codec.findings.sanitise("no_time")
+        filed, _ = place.window.file(log.observed_time_unix_nano)
+        return filed, 0
+
+    def _new_series(self, place: Place, log: LogRecord, ids: list[Any]) -> Series:
+        scope_id, scope_hash = place.scope
+        number, text, event = log.severity_number, log.severity_text, log.event_name
+        return self.cardinality.new_series(
+            tuple(ids),
+            ids[4:],
+            [scope_hash, number, text, event],
+            (scope_id, number, escape_nul(text), escape_nul(event)),
+        )
+
+
+def _uuid7(unix_ms: int) -> bytes:
+    """A time-ordered uuid: uncorrelated logs lie side by side in the primary key."""
+    bits = (unix_ms << 80) | (7 << 76) | (getrandbits(12) << 64) | (2 << 62) | getrandbits(62)
+    return bits.to_bytes(16, "big")

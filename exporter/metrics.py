@@ -1,0 +1,258 @@
+"""Metrics: data points of all five types, and their exemplars, to rows.
+
+Every attribute of a point is part of its identity, so a point's series is known by the very bytes of its attributes.
+
+Source: opentelemetry-proto `metrics.proto`; sql/migrations/0006_metrics.sql.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from exporter import columns
+from exporter.attributes import Limits, settle, to_object, without
+from exporter.dimensions import METRIC_SERIES, METRICS, Dimensions, Entry, Missing, Row
+from exporter.errors import UndecodableBody
+from exporter.otlp import records as r
+from exporter.otlp.anyvalue import escape_nul, identity
+from exporter.place import Place, optional_id, signed, signed32
+
+Point = tuple[Any, ...]
+_INT32_MAX = (1 << 31) - 1
+
+
+class MetricEntry(Entry):
+    """A metric as the decode path knows it, with the series of its points by their attributes' bytes."""
+
+    series: dict[tuple[Any, ...], Entry] = {}
+
+
+class Metrics:
+    """The metrics signal."""
+
+    name = r.METRICS
+    facts = 4
+    tables = (columns.NUMBER, columns.HISTOGRAM, columns.EXP_HISTOGRAM, columns.SUMMARY, columns.EXEMPLARS)
+    rollup = None
+    cardinality = None
+
+    def __init__(self, dimensions: Dimensions, limits: Limits, max_series: int) -> None:
+        self._dimensions = dimensions
+        self._limits = limits
+        self._max_series = max_series
+        self._metrics: dict[tuple[Any, ...], MetricEntry] = {}
+        self._cached = 0
+
+    def records(self, codec: r.Codec, body: bytes) -> Iterable[r.ScopeRecords[r.Metric]]:
+        """The records of a request's body."""
+        return codec.metrics(body)
+
+    def trim(self) -> None:
+        """Keep memory bounded: forget every series when there are too many."""
+        if self._cached > self._max_series:
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget metrics and series; they are found again in the database."""
+        self._metrics.clear()
+        self._cached = 0
+
+    def build(self, part: Sequence[r.Metric], place: Place, out: Sequence[list[Point]]) -> Missing:
+        """Add the rows of `part` to `out`, a list per table; unless it returns what has to be stored first: then the
+        rows are not complete, and it must be called again."""
+        resolve = self._dimensions.resolve
+        missing_metrics: dict[bytes, Entry] = {}
+        missing: dict[bytes, Entry] = {}
+        for metric in part:
+            if not metric.name:
+                if metric.data_points:
+                    place.refuse("no_metric_name", "metric without a name: its points", len(metric.data_points))
+                continue
+            if not metric.data_points:
+                continue
+            try:
+                entry = self._metric(place, metric)
+            except UndecodableBody as error:
+                place.refuse("malformed", f"a metric's metadata: {error}", len(metric.data_points))
+                continue
+            if (entry.id or resolve(METRICS, entry, missing_metrics)) and not missing_metrics:
+                self._points(metric, entry, place, out, missing)
+        return (METRICS, missing_metrics) if missing_metrics else (METRIC_SERIES, missing)
+
+    def _metric(self, place: Place, metric: r.Metric) -> MetricEntry:
+        codec = place.codec
+        cache_key = (
+            type(codec),
+            place.resource[0],
+            place.scope[0],
+            metric.name,
+            metric.type,
+            metric.unit,
+            metric.aggregation_temporality,
+            metric.is_monotonic,
+            metric.description,
+            tuple(metric.metadata),
+        )
+        entry = self._metrics.get(cache_key)
+        if entry is None:
+            entry = self._metrics[cache_key] = self._new_metric(place, metric)
+            self._cached += 1
+        return entry
+
+    def _new_metric(self, place: Place, metric: r.Metric) -> MetricEntry:
+        codec = place.codec
+        metadata, _ = settle(codec, [codec.attribute(raw) for raw in metric.metadata], frozenset(), self._limits)
+        same_line: list[r.AnyValue] = [
+            metric.name,
+            metric.type,
+            metric.unit,
+            metric.aggregation_temporality,
+            metric.is_monotonic,
+        ]
+        row = (
+            identity(*same_line),
+            escape_nul(metric.name),
+            metric.type,
+            escape_nul(metric.unit),
+            metric.aggregation_temporality,
+            metric.is_monotonic,
+            escape_nul(metric.description),
+            to_object(metadata),
+        )
+        return MetricEntry(identity(*same_line, metric.description, metadata), Row(row, metadata, r.METRICS))
+
+    def _points(
+        self,
+        metric: r.Metric,
+        entry: MetricEntry,
+        place: Place,
+        out: Sequence[list[Point]],
+        missing: dict[bytes, Entry],
+    ) -> None:
+        codec, file, resolve = place.codec, place.window.file, self._dimensions.resolve
+        known = entry.series.get
+        dropped = place.promotion.dropped(r.METRICS)
+        table, split, shape = _TYPES[metric.type]
+        put, exemplars = out[table].append, out[-1]
+        for point in metric.data_points:
+            attributes = point.attributes if not dropped else without(codec, point.attributes, dropped)
+            bounds = split(point) if split is not None else ()
+            key = (bounds, *attributes)
+            try:
+                series = known(key)
+                if series is None:
+                    series = self._new_series(metric, entry, key, place)
+                series_id = series.id or resolve(METRIC_SERIES, series, missing)
+                if missing:
+                    continue
+                filed, sent = file(point.time_unix_nano)
+                put(shape(point, series_id, filed, signed(point.start_time_unix_nano) or None, sent))
+                if metric.type != r.SUMMARY and point.exemplars:  # type: ignore[union-attr]
+                    self._exemplars(point, (series_id, filed), place, exemplars)  # type: ignore[arg-type]
+            except UndecodableBody as error:
+                place.refuse("malformed", f"a data point's attribute or exemplar: {error}")
+
+    def _new_series(self, metric: r.Metric, entry: MetricEntry, key: tuple[Any, ...], place: Place) -> Entry:
+        codec = place.codec
+        bounds, *raw = key
+        decoded = [codec.attribute(a) for a in raw]
+        attributes, _ = settle(codec, decoded, frozenset(), self._limits)
+        literal = "{%s}" % ",".join(map(repr, bounds)) if bounds else None
+        resource_id, resource_hash = place.resource
+        scope_id, scope_hash = place.scope
+        line = identity(metric.name, metric.type, resource_hash, scope_hash, attributes)
+        row = (
+            line,
+            entry.id,
+            resource_id,
+            scope_id,
+            to_object(attributes),
+            literal if metric.type != r.SUMMARY else None,
+            literal if metric.type == r.SUMMARY else None,
+        )
+        series_hash = identity(entry.hash, line, list(bounds))
+        series = entry.series[key] = Entry(series_hash, Row(row, attributes, r.METRICS))
+        self._cached += 1
+        return series
+
+    def _exemplars(
+        self,
+        point: r.NumberDataPoint | r.HistogramDataPoint | r.ExponentialHistogramDataPoint,
+        key: tuple[int, int],
+        place: Place,
+        out: list[Point],
+    ) -> None:
+        codec = place.codec
+        dropped = place.promotion.dropped(r.METRICS)
+        for ordinal, exemplar in enumerate([codec.exemplar(raw) for raw in point.exemplars]):
+            attributes, _ = settle(codec, exemplar.filtered_attributes, dropped, self._limits)
+            span_id = optional_id(place, exemplar.span_id, 8)
+            out.append(
+                (
+                    *key,
+                    signed(exemplar.time_unix_nano),
+                    *_number_columns(exemplar.value),
+                    None if span_id is None else int.from_bytes(span_id, "big", signed=True),
+                    ordinal,
+                    optional_id(place, exemplar.trace_id, 16),
+                    to_object(attributes) if attributes else None,
+                )
+            )
+
+
+def _number_columns(value: float | None) -> tuple[int | None, float | None]:
+    return (value, None) if type(value) is int else (None, value)
+
+
+def _counts(counts: Sequence[int] | None) -> tuple[list[int] | None, list[int] | None]:
+    """(counts as int[], None), or (None, counts as bigint[]) where one does not fit; both None where there are none."""
+    if not counts:
+        return None, None
+    if max(counts) <= _INT32_MAX:
+        return list(counts), None
+    return None, [signed(count) for count in counts]
+
+
+def _number(p: r.NumberDataPoint, series_id: int, filed: int, start: int | None, sent: int | None) -> Point:
+    return series_id, filed, start, *_number_columns(p.value), sent, signed32(p.flags)
+
+
+def _histogram(p: r.HistogramDataPoint, series_id: int, filed: int, start: int | None, sent: int | None) -> Point:
+    counts = _counts(p.bucket_counts)
+    return series_id, filed, start, signed(p.count), p.sum, p.min, p.max, sent, signed32(p.flags), *counts
+
+
+def _exp_histogram(
+    p: r.ExponentialHistogramDataPoint, series_id: int, filed: int, start: int | None, sent: int | None
+) -> Point:
+    return (
+        series_id,
+        filed,
+        start,
+        signed(p.count),
+        p.sum,
+        p.min,
+        p.max,
+        signed(p.zero_count),
+        p.zero_threshold or None,
+        sent,
+        p.scale,
+        signed32(p.flags),
+        p.positive.offset if p.positive else None,
+        p.negative.offset if p.negative else None,
+        *_counts(p.positive.bucket_counts if p.positive else None),
+        *_counts(p.negative.bucket_counts if p.negative else None),
+    )
+
+
+def _summary(p: r.SummaryDataPoint, series_id: int, filed: int, start: int | None, sent: int | None) -> Point:
+    return series_id, filed, start, signed(p.count), p.sum, sent, signed32(p.flags), list(p.values)
+
+
+_TYPES: dict[int, tuple[int, Callable[[Any], tuple[float, ...]] | None, Callable[..., Point]]] = {
+    r.GAUGE: (0, None, _number),
+    r.SUM: (0, None, _number),
+    r.HISTOGRAM: (1, lambda point: tuple(point.explicit_bounds), _histogram),
+    r.EXPONENTIAL_HISTOGRAM: (2, None, _exp_histogram),
+    r.SUMMARY: (3, lambda point: tuple(point.quantiles), _summary),
+}
+"""Metric type -> its table, what of a point belongs to its series besides the attributes, and the rest as a row."""

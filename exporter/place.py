@@ -1,0 +1,74 @@
+"""Where the records of one resource and scope go, under which time, and what was found odd about them.
+
+Source: docs/architecture.md, "Times"; opentelemetry-proto `trace.proto`, `logs.proto`, `metrics.proto`.
+"""
+
+import time
+
+from msgspec import Struct
+
+from exporter.dimensions import Known
+from exporter.otlp.records import Codec, Refusal
+from exporter.promotion import Promotion
+
+_INT64_LIMIT = 1 << 63
+_UINT64 = 1 << 64
+_EMPTY_IDS = frozenset((b"", bytes(8), bytes(16)))
+
+
+def signed(value: int) -> int:
+    """A uint64 as the same 64 bits in a bigint."""
+    return value if value < _INT64_LIMIT else value - _UINT64
+
+
+def signed32(value: int) -> int | None:
+    """A uint32 as the same 32 bits in an int; None for 0, which most are."""
+    return (value if value < 1 << 31 else value - (1 << 32)) or None
+
+
+def optional_id(place: "Place", raw: bytes, length: int) -> bytes | None:
+    """A trace or span id that may be absent; one that is unusable is counted and left out."""
+    if len(raw) == length and raw not in _EMPTY_IDS:
+        return raw
+    if raw:
+        place.codec.findings.sanitise("unreadable_id")
+    return None
+
+
+class Receipts:
+    """Times of receipt in unix nanoseconds, each given once."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> int:
+        """Now, or a nanosecond after the last one."""
+        self._last = max(self._last + 1, time.time_ns())
+        return self._last
+
+
+class Window(Struct, frozen=True):
+    """Records whose own time lies in [low, high) are filed under it, others under their receipt (unix nanoseconds)."""
+
+    low: int
+    high: int
+    receipts: Receipts
+
+    def file(self, sent: int) -> tuple[int, int | None]:
+        """(the time to file a record under, its uint64 time as sent or None where that is the same)."""
+        return (sent, None) if self.low <= sent < self.high else (self.receipts.next(), signed(sent))
+
+
+class Place(Struct):
+    """One resource and scope of one request; `refusals` grows by the records that cannot be stored."""
+
+    codec: Codec
+    promotion: Promotion
+    window: Window
+    resource: Known
+    scope: Known
+    refusals: list[Refusal]
+
+    def refuse(self, reason: str, message: str, count: int = 1) -> None:
+        """Refuse a record (or the `count` points of a metric); nothing else is lost with it."""
+        self.refusals.append(Refusal(reason, message, b"", count))

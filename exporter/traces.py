@@ -1,0 +1,255 @@
+"""Spans: records to rows of the span tables, and rows to the rollup that trace lists are answered from.
+
+Source: opentelemetry-proto `trace.proto`; sql/migrations/0004_spans.sql.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from exporter import columns
+from exporter.attributes import settle, to_object, without
+from exporter.cardinality import Cardinality, Series
+from exporter.dimensions import SPAN_SERIES, Dimensions, Entry, Missing
+from exporter.errors import UndecodableBody
+from exporter.otlp.anyvalue import escape_nul
+from exporter.otlp.records import SPANS, Codec, Link, Opaque, ScopeRecords, Span
+from exporter.place import Place, optional_id, signed, signed32
+from exporter.promotion import SPAN_EVENTS, SPAN_LINKS
+from sql import query
+
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
+_ERROR = 2
+_HOUR_NANO = 3_600_000_000_000
+_INT64_MAX = (1 << 63) - 1
+_MAX_STATUSES = 1000
+
+Row = tuple[Any, ...]
+
+
+class Traces:
+    """The spans signal."""
+
+    name = SPANS
+    facts = 1
+    tables = (columns.SPANS, columns.SPAN_EVENTS, columns.SPAN_LINKS)
+    rollup = query("spans", "upsert-traces")
+
+    def __init__(self, cardinality: Cardinality, dimensions: Dimensions) -> None:
+        self.cardinality = cardinality
+        self._dimensions = dimensions
+        self._statuses: dict[tuple[type[Codec], Opaque], tuple[int | None, str | None]] = {}
+
+    def records(self, codec: Codec, body: bytes) -> Iterable[ScopeRecords[Span]]:
+        """The records of a request's body."""
+        return codec.spans(body)
+
+    def build(self, part: Sequence[Span], place: Place, out: Sequence[list[Row]]) -> Missing:
+        """Add the rows of `part` to `out`, a list per table; unless it returns what has to be stored first: then the
+        rows are not complete, and it must be called again."""
+        codec, cardinality = place.codec, self.cardinality
+        get, known = cardinality.interned(codec).get, cardinality.series.get
+        intern, file, resolve = cardinality.intern, place.window.file, self._dimensions.resolve
+        dropped = place.promotion.dropped(SPANS)
+        resource_id, scope_id = place.resource[0], place.scope[0]
+        max_attributes = cardinality.limits.max_attributes
+        missing: dict[bytes, Entry] = {}
+        put = out[0].append
+        for span in part:
+            trace_id, span_id = span.trace_id, span.span_id
+            if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
+                place.refuse(*_no_identity(span))
+                continue
+            attributes = span.attributes if not dropped else without(codec, span.attributes, dropped)
+            count = len(attributes)
+            cut = 0
+            if count > max_attributes:
+                attributes, cut, count = attributes[:max_attributes], count - max_attributes, max_attributes
+            ids: list[Any] = [scope_id, span.name, span.kind]
+            on_row: dict[str, bytes] = {}
+            try:
+                for raw in attributes:
+                    ident, key, json = get(raw) or intern(codec, raw)
+                    if ident:
+                        ids.append(ident)
+                    else:
+                        on_row[key] = json
+                series = known(tuple(ids)) or self._new_series(place, span, ids)
+                series.records += 1
+                series_id = series.id or resolve(SPAN_SERIES, series, missing)
+                if missing:
+                    continue
+                if count - len(ids) + 3 != len(on_row) or series.duplicates:
+                    codec.findings.sanitise("duplicate_key", count - len(ids) + 3 - len(on_row) + series.duplicates)
+                if cardinality.clipped or cut:
+                    cut += cardinality.take_clipped(codec, cut)
+                start, sent = file(span.start_time_unix_nano)
+                key_columns = (trace_id, int.from_bytes(span_id, "big", signed=True), start)
+                if span.events:
+                    self._events(place, span, key_columns, out[1])
+                links_cut = self._links(place, span, key_columns, out[2]) if span.links else 0
+                code, message = self._statuses.get((type(codec), span.status)) or self._status(codec, span.status)
+            except UndecodableBody as error:
+                place.refuse("malformed", f"a span's attribute, event, link or status: {error}")
+                continue
+            end = span.end_time_unix_nano
+            parent = span.parent_span_id
+            put(
+                (
+                    *key_columns,
+                    end if end <= _INT64_MAX else signed(end),
+                    resource_id,
+                    series_id,
+                    _span_id(optional_id(place, parent, 8)) if parent else None,
+                    sent,
+                    signed32(span.flags) if span.flags else None,
+                    code,
+                    span.dropped_attributes_count + cut or None,
+                    span.dropped_events_count or None,
+                    span.dropped_links_count + links_cut or None,
+                    escape_nul(span.trace_state) if span.trace_state else None,
+                    message,
+                    b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                )
+            )
+        return SPAN_SERIES, missing
+
+    def _new_series(self, place: Place, span: Span, ids: list[Any]) -> Series:
+        scope_id, scope_hash = place.scope
+        return self.cardinality.new_series(
+            tuple(ids), ids[3:], [scope_hash, span.name, span.kind], (scope_id, escape_nul(span.name), span.kind)
+        )
+
+    def _status(self, codec: Codec, raw: Opaque) -> tuple[int | None, str | None]:
+        status = codec.status(raw)
+        if len(self._statuses) >= _MAX_STATUSES:
+            self._statuses.clear()
+        stored = (status.code or None, escape_nul(status.message) if status.message else None)
+        return self._statuses.setdefault((type(codec), raw), stored)
+
+    def _events(self, place: Place, span: Span, key: tuple[Any, ...], out: list[Row]) -> None:
+        codec, limits = place.codec, self.cardinality.limits
+        dropped = place.promotion.dropped(SPAN_EVENTS)
+        for ordinal, event in enumerate([codec.event(raw) for raw in span.events]):
+            attributes, cut = settle(codec, event.attributes, dropped, limits)
+            out.append(
+                (
+                    *key,
+                    signed(event.time_unix_nano),
+                    ordinal,
+                    event.dropped_attributes_count + cut or None,
+                    escape_nul(event.name),
+                    to_object(attributes) if attributes else None,
+                )
+            )
+
+    def _links(self, place: Place, span: Span, key: tuple[Any, ...], out: list[Row]) -> int:
+        codec, limits = place.codec, self.cardinality.limits
+        dropped = place.promotion.dropped(SPAN_LINKS)
+        links = [codec.link(raw) for raw in span.links]
+        usable = [link for link in links if _fits(link)]
+        if len(usable) < len(links):
+            codec.findings.sanitise("unreadable_id", len(links) - len(usable))
+        for ordinal, link in enumerate(usable):
+            attributes, cut = settle(codec, link.attributes, dropped, limits)
+            out.append(
+                (
+                    *key,
+                    ordinal,
+                    signed32(link.flags),
+                    link.dropped_attributes_count + cut or None,
+                    link.trace_id,
+                    link.span_id,
+                    escape_nul(link.trace_state) if link.trace_state else None,
+                    to_object(attributes) if attributes else None,
+                )
+            )
+        return len(links) - len(usable)
+
+
+def _span_id(raw: bytes | None) -> int | None:
+    return None if raw is None else int.from_bytes(raw, "big", signed=True)
+
+
+def _fits(link: Link) -> bool:
+    return len(link.trace_id) <= 16 and len(link.span_id) <= 8
+
+
+def _no_identity(span: Span) -> tuple[str, str]:
+    for name, value, length in (("trace_id", span.trace_id, 16), ("span_id", span.span_id, 8)):
+        if len(value) != length:
+            found = "is absent" if not value else f"has {len(value)} bytes"
+            return f"invalid_{name}", f"span without identity: {name} {found}, it must have {length}"
+        if not any(value):
+            return f"invalid_{name}", f"span without identity: {name} is all zeros"
+    raise AssertionError("the span has an identity")
+
+
+class Trace(Struct):
+    """One row of otel_traces as it grows; fields in the order of its columns."""
+
+    start: int
+    end: int
+    root: tuple[bool, int, int]
+    root_series_id: int
+    root_resource_id: int
+    spans: int
+    errors: int
+    resource_ids: set[int]
+
+
+def effective_end(key: int, sent: int | None, end: int) -> int:
+    """When a span filed under `key` ends, as otel_effective_end() has it; `sent` and `end` are signed 64 bits."""
+    start = key if sent is None else sent
+    duration = end - start if (end >= 0) == (start >= 0) else end % (1 << 64) - start % (1 << 64)
+    return min(key + duration, _INT64_MAX) if duration > 0 else key
+
+
+def roll_up(rows: Iterable[Row]) -> list[list[Any]]:
+    """Span rows to the columns of `upsert-traces`, sorted by trace id: unsorted upserts deadlock."""
+    traces: dict[tuple[bytes, int], Trace] = {}
+    for row in rows:
+        trace_id, span_id, start, end, resource_id, series_id, parent, sent = row[:8]
+        if sent is None and 0 <= start <= end:
+            effective = end
+        else:
+            effective = effective_end(start, sent, end)
+        root = (parent is not None, start, span_id)
+        error = row[9] == _ERROR
+        place = (trace_id, start - start % _HOUR_NANO)
+        trace = traces.get(place)
+        if trace is None:
+            traces[place] = Trace(start, effective, root, series_id, resource_id, 1, error, {resource_id})
+            continue
+        trace.spans += 1
+        trace.errors += error
+        trace.resource_ids.add(resource_id)
+        if start < trace.start:
+            trace.start = start
+        if effective > trace.end:
+            trace.end = effective
+        if root < trace.root:
+            trace.root, trace.root_series_id, trace.root_resource_id = root, series_id, resource_id
+    return _columns(sorted(traces.items()))
+
+
+def _columns(traces: Sequence[tuple[tuple[bytes, int], Trace]]) -> list[list[Any]]:
+    rows = (
+        (
+            trace_id,
+            hour,
+            t.start,
+            t.end,
+            t.root[1],
+            t.root[2],
+            t.root_series_id,
+            t.root_resource_id,
+            t.spans,
+            int(t.errors),
+            not t.root[0],
+            "{%s}" % ",".join(map(str, sorted(t.resource_ids))),
+        )
+        for (trace_id, hour), t in traces
+    )
+    return [list(column) for column in zip(*rows, strict=True)]
