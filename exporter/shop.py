@@ -197,8 +197,8 @@ class Shop:
         pods = [pod for pods in self._pods.values() for pod in pods]
         moments = sorted(((rng.randrange(self._scrape_nano), pod) for pod in pods), key=lambda moment: moment[0])
         boards = [(moment, pod, list(series_of(pod, began))) for moment, pod in moments]
-        for scrape in count(1):
-            exemplars = self._exemplars(rng, scrape)
+        for scrape in count():
+            exemplars = self._exemplars(rng, scrape) if scrape else {}
             for moment, pod, board in boards:
                 now = self._start + scrape * self._scrape_nano + moment
                 for series in board:
