@@ -111,7 +111,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _serve(args: argparse.Namespace) -> int:
     settings = _settings(args)
-    from exporter.app import serve
+    from exporter.serve import serve
 
     return _run(serve(settings))
 
@@ -171,4 +171,5 @@ def _maintain(args: argparse.Namespace) -> int:
 def _load(args: argparse.Namespace) -> int:
     from exporter.load import options_from, run
 
-    return run(options_from(args))
+    summary = _run(run(options_from(args), sys.stderr))
+    return 0 if summary.complete else 1

@@ -9,12 +9,14 @@ from msgspec import Struct
 class Table(Struct, frozen=True):
     """One fact table. Its first `key_width` columns are the record's natural key, which its children begin with too.
 
-    `sent` is the index of the column that holds a time as sent where the key's time is another one.
+    `time` is the index of the partition key, `sent` that of the column that holds a time as sent where the key is
+    another one.
     """
 
     name: str
     key_width: int
     columns: tuple[str, ...]
+    time: int
     sent: int | None = None
 
 
@@ -22,7 +24,8 @@ def table(name: str, key_width: int, columns: str) -> Table:
     """A Table from its columns' names, separated by white space."""
     names = tuple(columns.split())
     sent = next((i for i, column in enumerate(names) if column.startswith("sent_")), None)
-    return Table(name, key_width, names, sent)
+    time = next(i for i, column in enumerate(names) if column in ("start_time_unix_nano", "time_unix_nano"))
+    return Table(name, key_width, names, time, sent)
 
 
 SPANS = table(

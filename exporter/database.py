@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from random import random
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
@@ -12,8 +12,8 @@ from exporter.columns import Table
 from exporter.errors import BadData, Deadlock, Duplicate, PostelError, StorageUnavailable
 
 T = TypeVar("T")
-Connection = asyncpg.pool.PoolConnectionProxy[Any]
-"""A connection with an open transaction: `fetch`, `execute` and `copy`'s first argument."""
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
+"""A connection with an open transaction: `fetch`, `execute`, and `copy`'s first argument."""
 
 _DEADLOCK_RETRIES = 3
 _DUPLICATE = ("23505",)

@@ -26,7 +26,7 @@ class Logs:
     name = LOGS
     facts = 1
     tables = (columns.LOGS,)
-    rollup = None
+    finder = None
 
     def __init__(self, cardinality: Cardinality, dimensions: Dimensions) -> None:
         self.cardinality = cardinality
@@ -35,6 +35,9 @@ class Logs:
     def records(self, codec: Codec, body: bytes) -> Iterable[ScopeRecords[LogRecord]]:
         """The records of a request's body."""
         return codec.logs(body)
+
+    def roll_up(self, rows: Sequence[Row]) -> None:
+        """There is no rollup of logs."""
 
     def build(self, part: Sequence[LogRecord], place: Place, out: Sequence[list[Row]]) -> Missing:
         """Add the rows of `part` to `out`, a list per table; unless it returns what has to be stored first: then the

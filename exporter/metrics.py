@@ -8,7 +8,9 @@ Source: opentelemetry-proto `metrics.proto`; sql/migrations/0006_metrics.sql.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from exporter import columns
+from msgspec import field
+
+from exporter import check, columns
 from exporter.attributes import Limits, settle, to_object, without
 from exporter.dimensions import METRIC_SERIES, METRICS, Dimensions, Entry, Missing, Row
 from exporter.errors import UndecodableBody
@@ -23,7 +25,7 @@ _INT32_MAX = (1 << 31) - 1
 class MetricEntry(Entry):
     """A metric as the decode path knows it, with the series of its points by their attributes' bytes."""
 
-    series: dict[tuple[Any, ...], Entry] = {}
+    series: dict[tuple[Any, ...], Entry] = field(default_factory=dict)
 
 
 class Metrics:
@@ -32,7 +34,7 @@ class Metrics:
     name = r.METRICS
     facts = 4
     tables = (columns.NUMBER, columns.HISTOGRAM, columns.EXP_HISTOGRAM, columns.SUMMARY, columns.EXEMPLARS)
-    rollup = None
+    finder = check.POINTS
     cardinality = None
 
     def __init__(self, dimensions: Dimensions, limits: Limits, max_series: int) -> None:
@@ -55,6 +57,9 @@ class Metrics:
         """Forget metrics and series; they are found again in the database."""
         self._metrics.clear()
         self._cached = 0
+
+    def roll_up(self, rows: Sequence[Point]) -> None:
+        """There is no rollup of metrics."""
 
     def build(self, part: Sequence[r.Metric], place: Place, out: Sequence[list[Point]]) -> Missing:
         """Add the rows of `part` to `out`, a list per table; unless it returns what has to be stored first: then the
@@ -156,7 +161,7 @@ class Metrics:
         bounds, *raw = key
         decoded = [codec.attribute(a) for a in raw]
         attributes, _ = settle(codec, decoded, frozenset(), self._limits)
-        literal = "{%s}" % ",".join(map(repr, bounds)) if bounds else None
+        literal = f"{{{','.join(map(repr, bounds))}}}" if bounds else None
         resource_id, resource_hash = place.resource
         scope_id, scope_hash = place.scope
         line = identity(metric.name, metric.type, resource_hash, scope_hash, attributes)

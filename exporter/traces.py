@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from exporter import columns
+from exporter import check, columns
 from exporter.attributes import settle, to_object, without
 from exporter.cardinality import Cardinality, Series
 from exporter.dimensions import SPAN_SERIES, Dimensions, Entry, Missing
@@ -34,7 +34,7 @@ class Traces:
     name = SPANS
     facts = 1
     tables = (columns.SPANS, columns.SPAN_EVENTS, columns.SPAN_LINKS)
-    rollup = query("spans", "upsert-traces")
+    finder = check.SPANS
 
     def __init__(self, cardinality: Cardinality, dimensions: Dimensions) -> None:
         self.cardinality = cardinality
@@ -44,6 +44,10 @@ class Traces:
     def records(self, codec: Codec, body: bytes) -> Iterable[ScopeRecords[Span]]:
         """The records of a request's body."""
         return codec.spans(body)
+
+    def roll_up(self, rows: Sequence[Row]) -> tuple[str, list[list[Any]]]:
+        """The statement that keeps otel_traces up to date with newly stored rows, and its arguments."""
+        return query("spans", "upsert-traces"), roll_up(rows)
 
     def build(self, part: Sequence[Span], place: Place, out: Sequence[list[Row]]) -> Missing:
         """Add the rows of `part` to `out`, a list per table; unless it returns what has to be stored first: then the
@@ -211,10 +215,7 @@ def roll_up(rows: Iterable[Row]) -> list[list[Any]]:
     traces: dict[tuple[bytes, int], Trace] = {}
     for row in rows:
         trace_id, span_id, start, end, resource_id, series_id, parent, sent = row[:8]
-        if sent is None and 0 <= start <= end:
-            effective = end
-        else:
-            effective = effective_end(start, sent, end)
+        effective = end if sent is None and 0 <= start <= end else effective_end(start, sent, end)
         root = (parent is not None, start, span_id)
         error = row[9] == _ERROR
         place = (trace_id, start - start % _HOUR_NANO)
@@ -248,7 +249,7 @@ def _columns(traces: Sequence[tuple[tuple[bytes, int], Trace]]) -> list[list[Any
             t.spans,
             int(t.errors),
             not t.root[0],
-            "{%s}" % ",".join(map(str, sorted(t.resource_ids))),
+            f"{{{','.join(map(str, sorted(t.resource_ids)))}}}",
         )
         for (trace_id, hour), t in traces
     )

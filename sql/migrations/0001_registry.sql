@@ -41,14 +41,14 @@ CREATE TABLE attribute_keys (
     logs_high_cardinality boolean NOT NULL DEFAULT false
 );
 
--- OTLP's times and counts are uint64; they are kept as the same 64 bits.
+-- OTLP's times and counts are uint64; they are kept as the same 64 bits. (Not STRICT: that would forbid inlining.)
 CREATE FUNCTION otel_unsigned(bits bigint) RETURNS numeric
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN bits < 0 THEN bits::numeric + 18446744073709551616 ELSE bits END;
 
 -- Nanoseconds between two uint64 times: 0 where the end lies before the start, capped at what a bigint holds.
 CREATE FUNCTION otel_duration(start_bits bigint, end_bits bigint) RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN start_bits >= 0 AND end_bits >= 0 THEN greatest(end_bits - start_bits, 0)
     ELSE least(greatest(otel_unsigned(end_bits) - otel_unsigned(start_bits), 0), 9223372036854775807)::bigint

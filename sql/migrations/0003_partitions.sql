@@ -18,7 +18,7 @@ CREATE TABLE otel_partitions (
 -- are nearer (the interval may have been changed). CREATE + ATTACH instead of CREATE .. PARTITION OF: the latter locks
 -- out every writer of the parent. Returns how many were made.
 CREATE FUNCTION otel_create_partitions(signal text, keys bigint[], interval_nano bigint) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET client_min_messages = warning AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET client_min_messages = warning AS $$
 DECLARE
     target record;
     lower_bound bigint;
@@ -56,7 +56,7 @@ END $$;
 -- Drops the partitions of `signal` that end at or before `before_unix_nano`; returns their names. A lock that is not
 -- to be had at once is an error (55P03): the next round tries again, and no writer waits behind us.
 CREATE FUNCTION otel_drop_partitions(signal text, before_unix_nano bigint) RETURNS SETOF text
-LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '100ms' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '100ms' AS $$
 DECLARE
     old record;
 BEGIN
@@ -72,3 +72,5 @@ BEGIN
         RETURN NEXT old.partition;
     END LOOP;
 END $$;
+
+REVOKE EXECUTE ON FUNCTION otel_create_partitions, otel_drop_partitions FROM PUBLIC;

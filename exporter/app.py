@@ -1,0 +1,151 @@
+"""START HERE: the ASGI application. Routes, lifespan, and the one table from error to HTTP status.
+
+A body goes `body` -> `ingest` (`otlp` -> `traces|logs|metrics` -> `dimensions`) -> `writer` -> PostgreSQL.
+"""
+
+import logging
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from queries.routes import routes as query_routes
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from exporter import body, errors
+from exporter.otlp.http import PATHS, Encoding, encoding, status, success
+from exporter.sidecar import Sidecar
+
+log = logging.getLogger("postel")
+_STATUS: dict[type[errors.PostelError], tuple[int, int]] = {
+    errors.UndecodableBody: (400, 3),
+    errors.BodyStalled: (408, 4),
+    errors.BodyTooLarge: (413, 8),
+    errors.UnsupportedMediaType: (415, 3),
+    errors.Unavailable: (503, 14),
+}
+"""Error -> HTTP status and google.rpc.Code (3 invalid argument, 4 deadline, 8 exhausted, 14 unavailable)."""
+_RPC_CODES = {404: 5, 405: 12}
+_MEMORY_FACTOR = 4
+"""Bytes reserved for one byte of a decompressed body: the records and rows made of it."""
+
+HINTS = """\
+Postel stores OTLP (POST /v1/traces, /v1/logs, /v1/metrics) in PostgreSQL. Ask it:
+curl '{0}/api/services?since=1h'
+curl '{0}/api/traces?since=15m&limit=5'       then  curl '{0}/api/traces/TRACE_ID'
+curl '{0}/api/logs?since=15m&severity=warn'   and   curl '{0}/api/spans?since=15m'
+curl '{0}/api/metrics?since=1h'               then  curl '{0}/api/metrics/series?name=NAME'
+"""
+
+
+def create_app(sidecar: Sidecar) -> Starlette:
+    """The application around a sidecar, which it starts."""
+    reads = query_routes(sidecar.reading)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        sidecar.start()
+        yield
+
+    def take(signal: str) -> Any:
+        async def endpoint(request: Request) -> Response:
+            return await _take(sidecar, signal, request)
+
+        return endpoint
+
+    async def readyz(_request: Request) -> Response:
+        obstacle = await sidecar.readiness()
+        return PlainTextResponse(f"{obstacle or 'ready'}\n", 503 if obstacle else 200)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(sidecar.telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return Starlette(
+        routes=[
+            *(Route(path, take(signal), methods=["POST"]) for signal, path in PATHS.items()),
+            Route("/", _hints),
+            Route("/healthz", _healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+            Mount("/api/v2", routes=reads),
+            Mount("/api", routes=reads),
+        ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=lifespan,
+    )
+
+
+async def _hints(request: Request) -> Response:
+    return PlainTextResponse(HINTS.format(str(request.base_url).rstrip("/")))
+
+
+async def _healthz(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _take(sidecar: Sidecar, signal: str, request: Request) -> Response:
+    """Take in one body: the answer is given after its records are committed."""
+    answer_in: Encoding | None = None
+    try:
+        answer_in = encoding(request.headers.get("content-type", ""))
+        content = await _stored(sidecar, signal, answer_in, request)
+        response = Response(content, media_type=answer_in.value)
+    except ClientDisconnect:
+        response = Response(status_code=400)
+    except errors.PostelError as error:
+        response = _refusal(answer_in, error)
+    except Exception:
+        # Nobody's telemetry is lost to a defect of ours: the sender keeps it.
+        log.exception("a body could not be taken in")
+        response = _refusal(answer_in, errors.StorageUnavailable("internal error; it is logged"))
+    sidecar.telemetry.requests.labels(request.url.path, str(response.status_code)).inc()
+    return response
+
+
+async def _stored(sidecar: Sidecar, signal: str, answer_in: Encoding, request: Request) -> bytes:
+    settings, telemetry = sidecar.settings, sidecar.telemetry
+    ingest = sidecar.ingest
+    sidecar.admit()
+    content = await body.read(request, settings.max_body_bytes, settings.body_stall_timeout)
+    started = time.monotonic()
+    with sidecar.reserve(len(content) * _MEMORY_FACTOR):
+        outcome, batch, sanitised = await ingest.take(signal, answer_in, content)
+    telemetry.acknowledgement.labels(signal).observe(time.monotonic() - started)
+    telemetry.count(batch, outcome, sanitised)
+    return success(answer_in, signal, outcome.rejected, outcome.message)
+
+
+def _refusal(answer_in: Encoding | None, error: errors.PostelError) -> Response:
+    http, rpc = next(found for kind, found in _STATUS.items() if isinstance(error, kind))
+    headers = {"Retry-After": str(random.randint(1, 5))} if http == 503 else {}
+    return _status_response(answer_in, http, rpc, str(error), headers)
+
+
+def _status_response(
+    answer_in: Encoding | None, http: int, rpc: int, message: str, headers: dict[str, str]
+) -> Response:
+    media_type = (answer_in or Encoding.PROTOBUF).value
+    return Response(status(answer_in, rpc, message), http, headers, media_type=media_type)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if not request.url.path.startswith("/api"):
+        try:
+            answer_in: Encoding | None = encoding(request.headers.get("content-type", ""))
+        except errors.UnsupportedMediaType:
+            answer_in = None
+        message = f"{error.detail}: POST to {', '.join(PATHS.values())}"
+        return _status_response(answer_in, error.status_code, _RPC_CODES.get(error.status_code, 2), message, headers)
+    shape = {"code": error.detail.lower().replace(" ", "_"), "message": f"{error.detail}: {request.url.path}"}
+    return JSONResponse({"error": {**shape, "hint": "GET / says what to ask"}}, error.status_code, headers)
+

@@ -1,0 +1,102 @@
+"""One request's records on their way to PostgreSQL, and the answer that the sender gets for them."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from exporter.cardinality import Cardinality
+from exporter.check import Finder
+from exporter.columns import Table
+from exporter.dimensions import Missing
+from exporter.otlp.records import Codec, Refusal, ScopeRecords
+from exporter.place import Place
+
+Row = tuple[Any, ...]
+_MAX_MESSAGE = 1000
+
+
+class Signal(Protocol):
+    """What a signal is to the rest: its tables, and how records become rows.
+
+    `tables` are the facts (the first `facts` of them, one row a record) and then their children.
+    """
+
+    @property
+    def name(self) -> str:
+        """One of SPANS, LOGS, METRICS."""
+
+    @property
+    def facts(self) -> int:
+        """How many of `tables` are facts."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Facts, then their children."""
+
+    @property
+    def finder(self) -> Finder | None:
+        """How stored records are found by their natural key; None where there is no such key."""
+
+    @property
+    def cardinality(self) -> Cardinality | None:
+        """The verdict on the signal's attributes; None where every attribute is identity."""
+
+    def records(self, codec: Codec, body: bytes) -> Iterable[ScopeRecords[Any]]:
+        """The records of a request's body."""
+
+    def build(self, part: Sequence[Any], place: Place, out: Sequence[list[Row]]) -> Missing:
+        """Add rows to `out`, or say which dimension rows have to be stored first."""
+
+    def roll_up(self, rows: Sequence[Row]) -> tuple[str, list[list[Any]]] | None:
+        """The statement that keeps a rollup of the stored rows up to date, with its arguments."""
+
+
+class Outcome(Struct, frozen=True):
+    """What the sender is told: how many records were refused, and why (or a warning)."""
+
+    rejected: int
+    message: str
+    stored: int = 0
+    deduplicated: int = 0
+
+
+class Batch(Struct):
+    """The rows of one body, a list a table, with what is to be entered in the ledger for it."""
+
+    signal: Signal
+    digest: bytes
+    rows: list[list[Row]]
+    received: int
+    refusals: list[Refusal]
+    warnings: list[str]
+    size_bytes: int
+    keys: tuple[int, int] | None
+    """The least and the greatest time that a row is filed under (unix nanoseconds)."""
+    late: bool
+    """Whether any record is filed under the time of its receipt."""
+    done: "asyncio.Future[Outcome]"
+
+    @property
+    def stored(self) -> int:
+        """How many records have rows."""
+        return sum(len(rows) for rows in self.rows[: self.signal.facts])
+
+    def outcome(self, conflicts: int = 0, deduplicated: int = 0) -> Outcome:
+        """The answer, where so many of the rows were not to be stored."""
+        refusals = self.refusals + ([Refusal("conflict", CONFLICT_MESSAGE, b"", conflicts)] if conflicts else [])
+        rejected = sum(refusal.count for refusal in refusals)
+        message = "; ".join([*_summaries(refusals), *self.warnings])[:_MAX_MESSAGE]
+        return Outcome(rejected, message, self.stored - conflicts - deduplicated, deduplicated)
+
+
+CONFLICT_MESSAGE = "another record is stored under the same ids and time; the first is kept"
+
+
+def _summaries(refusals: Sequence[Refusal]) -> list[str]:
+    """One line a reason, with a count and the first message."""
+    by_reason: dict[str, list[Refusal]] = {}
+    for refusal in refusals:
+        by_reason.setdefault(refusal.reason, []).append(refusal)
+    return [f"{sum(r.count for r in found)} {reason}: {found[0].message}" for reason, found in by_reason.items()]

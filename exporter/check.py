@@ -1,0 +1,152 @@
+"""The check path: which of a group's rows are stored already, the same or others under the same key.
+
+A record filed under its own time has its natural key; one filed under its receipt is known by the time it was sent
+with. Two records are the same when everything about them is, wherever their attributes lie (series and row together).
+
+Source: docs/architecture.md, "Effective once".
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from exporter.columns import Table
+from exporter.database import Connection
+from exporter.otlp.anyvalue import canonical, from_stored
+from sql import query
+
+Row = Sequence[Any]
+Key = tuple[Any, ...]
+NEW, SAME, CONFLICT = "new", "same", "conflict"
+
+
+class Finder:
+    """How one kind of fact is found by its key: spans or data points."""
+
+    def __init__(self, find: str, find_late: str, has_series: bool, zero_has_key: bool) -> None:
+        self._find, self._find_late = find, find_late
+        self.has_series = has_series
+        self._zero_has_key = zero_has_key
+
+    def key(self, table: Table, row: Row) -> Key | None:
+        """What a row is known by: its natural key, or that with the time as sent; None where it has no key."""
+        sent = row[table.sent] if table.sent is not None else None
+        if sent is None:
+            return tuple(row[: table.key_width])
+        if sent == 0 and not self._zero_has_key:
+            return None
+        return (*row[: table.key_width - 1], sent, "sent")
+
+    async def find(self, connection: Connection, table: Table, keys: Iterable[Key]) -> list[Row]:
+        """The stored rows under keys of both kinds."""
+        keys = list(keys)
+        filed = [key for key in keys if key[-1] != "sent"]
+        late = [key[:-1] for key in keys if key[-1] == "sent"]
+        found: list[Row] = []
+        if filed:
+            found += await self.find_filed(connection, table, filed)
+        if late:
+            columns = [list(column) for column in zip(*late, strict=True)]
+            found += await connection.fetch(_statement(self._find_late, table), *columns)
+        return found
+
+    async def find_filed(self, connection: Connection, table: Table, keys: Sequence[Key]) -> list[Row]:
+        """The stored rows whose first columns are one of `keys`."""
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        bounds = (min(columns[-1]), max(columns[-1]))
+        return list(await connection.fetch(_statement(self._find, table), *columns, *bounds))
+
+
+SPANS = Finder("find-spans", "find-late-spans", has_series=True, zero_has_key=True)
+POINTS = Finder("find-points", "find-late-points", has_series=False, zero_has_key=False)
+
+
+def _statement(name: str, table: Table) -> str:
+    columns = ", ".join(f"f.{column}" for column in table.columns)
+    return query("check", name).replace("__columns__", columns).replace("__table__", table.name)
+
+
+async def judge(
+    connection: Connection,
+    finder: Finder,
+    table: Table,
+    rows: Sequence[Row],
+    children: Sequence[tuple[Table, Sequence[Row]]],
+) -> list[str]:
+    """NEW, SAME or CONFLICT for each row, against what is stored and against the rows before it."""
+    keys = [finder.key(table, row) for row in rows]
+    first: dict[Key, int] = {}
+    for i, key in enumerate(keys):
+        if key is not None:
+            first.setdefault(key, i)
+    stored = await finder.find(connection, table, first)
+    doubles = [i for i, key in enumerate(keys) if key is not None and first[key] != i]
+    if not stored and not doubles:
+        return [NEW] * len(rows)
+    stored_children = [(t, await _children(connection, finder, table, t, stored)) for t, _ in children]
+    series = await _series(connection, table, [*rows, *stored]) if finder.has_series else {}
+    old = _Contents(table, stored, stored_children, series)
+    new = _Contents(table, rows, children, series)
+    known = {finder.key(table, row): old.of(row) for row in stored}
+    verdicts = []
+    for i, (key, row) in enumerate(zip(keys, rows, strict=True)):
+        if key is None or (key not in known and first[key] == i):
+            verdicts.append(NEW)
+            continue
+        before = known[key] if key in known else new.of(rows[first[key]])
+        verdicts.append(SAME if new.of(row) == before else CONFLICT)
+    return verdicts
+
+
+async def _children(
+    connection: Connection, finder: Finder, table: Table, child: Table, stored: Sequence[Row]
+) -> list[Row]:
+    keys = [tuple(row[: table.key_width]) for row in stored]
+    return await finder.find_filed(connection, child, keys) if keys else []
+
+
+async def _series(connection: Connection, table: Table, rows: Iterable[Row]) -> dict[int, tuple[Any, ...]]:
+    column = table.columns.index("series_id")
+    ids = list({row[column] for row in rows})
+    return {row[0]: tuple(row)[1:] for row in await connection.fetch(query("check", "read-span-series"), ids)}
+
+
+class _Contents:
+    """Everything about rows but where and when they are filed, in a form that compares."""
+
+    def __init__(
+        self,
+        table: Table,
+        rows: Sequence[Row],
+        children: Sequence[tuple[Table, Sequence[Row]]],
+        series: dict[int, tuple[Any, ...]],
+    ) -> None:
+        self._table, self._series = table, series
+        self._children: dict[Key, list[Any]] = {}
+        for child, child_rows in children:
+            for row in sorted(child_rows, key=lambda row: row[child.columns.index("ordinal")]):
+                content = [child.name, *_comparable(child, row)]
+                self._children.setdefault(tuple(row[: child.key_width]), []).append(content)
+
+    def of(self, row: Row) -> bytes:
+        """The content of one row with its children."""
+        content = _comparable(self._table, row)
+        if self._series:
+            *head, attributes = self._series[row[self._table.columns.index("series_id")]]
+            content[-1] = _attributes(attributes) | content[-1]
+            content.append(head)
+        return canonical([content, self._children.get(tuple(row[: self._table.key_width]), [])])
+
+
+def _comparable(table: Table, row: Row) -> list[Any]:
+    skipped = {"series_id", "sent_start_time_unix_nano", "sent_time_unix_nano"}
+    return [
+        _attributes(value) if column == "attributes" else value
+        for column, value in list(zip(table.columns, row, strict=True))[table.key_width :]
+        if column not in skipped
+    ]
+
+
+def _attributes(json: bytes | None) -> dict[str, Any]:
+    return {key: from_stored(value) for key, value in msgspec.json.decode(json or b"{}").items()}

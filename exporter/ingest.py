@@ -1,0 +1,170 @@
+"""One request body from its bytes to its answer: decode, find missing dimensions, queue, await the commit.
+
+Source: docs/architecture.md, "A request".
+"""
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from exporter.attributes import Limits
+from exporter.batch import Batch, Outcome, Row, Signal
+from exporter.cardinality import Cardinality
+from exporter.dimensions import Dimensions
+from exporter.errors import StorageUnavailable
+from exporter.logs import Logs
+from exporter.metrics import Metrics
+from exporter.otlp.http import Encoding
+from exporter.otlp.json import JsonCodec
+from exporter.otlp.protobuf import ProtobufCodec
+from exporter.otlp.records import LOGS, METRICS, SPANS, Codec, Refusal, ScopeRecords
+from exporter.place import Place, Receipts, Window
+from exporter.promotion import Promotion
+from exporter.settings import Settings
+from exporter.traces import Traces
+from exporter.writer import Queue
+
+T = TypeVar("T")
+SLICE = 500
+"""Records between two yields to the event loop."""
+
+_NANO = 1_000_000_000
+_CODECS: dict[Encoding, Callable[[], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
+
+
+class Ingest:
+    """Everything that is kept between requests: caches, verdicts, bodies in flight."""
+
+    def __init__(
+        self, settings: Settings, promotion: Promotion, dimensions: Dimensions, queue: Queue, digest_key: bytes
+    ) -> None:
+        self._settings, self.promotion = settings, promotion
+        self._dimensions, self._queue, self._digest_key = dimensions, queue, digest_key
+        limits = Limits(settings.max_attributes, settings.max_attribute_value_bytes)
+        caches = (settings.max_cached_attributes, settings.max_cached_series)
+        self.traces = Traces(Cardinality(SPANS, settings.verdict, limits, *caches), dimensions)
+        self.logs = Logs(Cardinality(LOGS, settings.verdict, limits, *caches), dimensions)
+        self.metrics = Metrics(dimensions, limits, settings.max_cached_series)
+        self._signals: dict[str, Signal] = {SPANS: self.traces, LOGS: self.logs, METRICS: self.metrics}
+        self._receipts = Receipts()
+        self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
+
+    async def take(self, signal_name: str, encoding: Encoding, body: bytes) -> tuple[Outcome, Batch, dict[str, int]]:
+        """Store the records of a body; returns the answer when they are committed, with what was made of the body and
+        how many values were stored in another form than sent, by reason.
+
+        Raises UndecodableBody, or Unavailable where nothing is known to be stored and the sender is to try again.
+        """
+        signal = self._signals[signal_name]
+        codec = _CODECS[encoding]()
+        batch = await self._batch(signal, codec, body, self._digest(signal_name, encoding, body))
+        outcome = self._in_flight.get(batch.digest)
+        if outcome is None:
+            outcome = self._in_flight[batch.digest] = batch.done
+            batch.done.add_done_callback(lambda _: self._in_flight.pop(batch.digest, None))
+            await self._queue.put(batch)
+        answer = await _shielded(outcome, self._settings.request_deadline)
+        return answer, batch, codec.findings.sanitised
+
+    def _digest(self, *parts: Any) -> bytes:
+        signal, encoding, body = parts
+        digest = hashlib.blake2b(key=self._digest_key, digest_size=32)
+        digest.update(f"{signal} {encoding.name} ".encode())
+        digest.update(body)
+        return digest.digest()
+
+    async def _batch(self, signal: Signal, codec: Codec, body: bytes, digest: bytes) -> Batch:
+        self._trim()
+        rows: list[list[Row]] = [[] for _ in signal.tables]
+        refusals: list[Refusal] = []
+        window = self._window(signal.name)
+        for group in signal.records(codec, body):
+            resource = await self._dimensions.resource(codec, self.promotion, group.resource, group.resource_schema_url)
+            scope = await self._dimensions.scope(codec, self.promotion, group.scope, group.scope_schema_url)
+            place = Place(codec, self.promotion, window, resource, scope, refusals)
+            for part in _slices(group):
+                await self._build(signal, part, place, rows)
+                await asyncio.sleep(0)
+        refusals = [*codec.findings.refusals, *refusals]
+        if "no_time" in codec.findings.sanitised:
+            # Two logs without any time may be two events: only this very request is known again.
+            digest = os.urandom(32)
+        return _new_batch(signal, digest, rows, refusals, codec, len(body))
+
+    async def _build(self, signal: Signal, part: Sequence[Any], place: Place, rows: list[list[Row]]) -> None:
+        """Rows of a slice: built again until every dimension row that they point to is stored."""
+        cardinality = signal.cardinality
+        if cardinality is not None:
+            cardinality.earn(len(part))
+        lengths = [len(table) for table in rows]
+        refused, sanitised = len(place.refusals), dict(place.codec.findings.sanitised)
+        while True:
+            kind, missing = signal.build(part, place, rows)
+            if not missing:
+                return
+            for table, length in zip(rows, lengths, strict=True):
+                del table[length:]
+            del place.refusals[refused:]
+            place.codec.findings.sanitised = dict(sanitised)
+            if cardinality is not None and cardinality.review():
+                continue
+            inserted = await self._dimensions.ensure(kind, missing, self.promotion)
+            if cardinality is not None:
+                cardinality.spend([missing[row_hash] for row_hash in sorted(inserted)])  # type: ignore[misc]
+
+    def _window(self, signal: str) -> Window:
+        now = time.time_ns()
+        kept = getattr(self._settings.retention, signal)
+        past = self._settings.accept_past if kept is None else min(kept, self._settings.accept_past)
+        low, high = now - int(past * _NANO), now + int(self._settings.accept_future * _NANO)
+        return Window(max(low, 1), high, self._receipts)
+
+    def _trim(self) -> None:
+        if self._dimensions.is_due():
+            self._dimensions.forget()
+            self.traces.cardinality.forget()
+            self.logs.cardinality.forget()
+            self.metrics.forget()
+        self.traces.cardinality.trim()
+        self.logs.cardinality.trim()
+        self.metrics.trim()
+
+
+def _slices(group: ScopeRecords[Any]) -> Iterator[Sequence[Any]]:
+    records = group.records
+    for start in range(0, len(records), SLICE):
+        yield records[start : start + SLICE]
+
+
+def _new_batch(
+    signal: Signal, digest: bytes, rows: list[list[Row]], refusals: list[Refusal], codec: Codec, size: int
+) -> Batch:
+    facts = list(zip(signal.tables, rows, strict=True))[: signal.facts]
+    times = [row[table.time] for table, table_rows in facts for row in table_rows]
+    late = any(row[table.sent] is not None for table, table_rows in facts if table.sent for row in table_rows)
+    stored = sum(len(table_rows) for _, table_rows in facts)
+    return Batch(
+        signal,
+        digest,
+        rows,
+        stored + sum(refusal.count for refusal in refusals),
+        refusals,
+        codec.findings.warnings,
+        size,
+        (min(times), max(times)) if times else None,
+        late,
+        asyncio.get_running_loop().create_future(),
+    )
+
+
+async def _shielded(outcome: Awaitable[T], deadline_s: float) -> T:
+    """The outcome, or StorageUnavailable at the deadline: the batch is still written, and the ledger makes the
+    sender's next attempt cheap."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await asyncio.shield(outcome)
+    except TimeoutError:
+        raise StorageUnavailable("not committed in time; the same body again is safe") from None

@@ -1,0 +1,56 @@
+"""What `postel maintain` does once, and the server by itself: partitions ahead, retention, pruning.
+
+Source: docs/operate.md, "Data life".
+"""
+
+import logging
+import time
+
+from exporter.database import Connection, Database
+from exporter.dimensions import KINDS
+from exporter.partitions import Partitions
+from exporter.settings import Settings
+
+log = logging.getLogger("postel")
+_DAY_S = 86_400.0
+
+
+async def run_once(settings: Settings) -> None:
+    """Connect, maintain, say what was done. Raises Unavailable."""
+    assert settings.database_url is not None
+    database = Database(settings.database_url, 1, 600.0, "postel maintain")
+    try:
+        partitions = Partitions(database, settings.partition_interval, settings.partitions_ahead)
+        dropped = await maintain(database, partitions, settings)
+    finally:
+        await database.close()
+    print(f"partitions are made {settings.partitions_ahead} ahead; dropped: {', '.join(dropped) or 'none'}")
+
+
+async def maintain(database: Database, partitions: Partitions, settings: Settings) -> list[str]:
+    """Make partitions ahead, drop what retention says, prune the ledger and unused dimensions.
+
+    Returns the names of the partitions that were dropped.
+    """
+    await partitions.make_ahead()
+    kept = settings.retention
+    dropped = await partitions.drop_before({"spans": kept.spans, "logs": kept.logs, "metrics": kept.metrics})
+    if dropped:
+        log.info("retention dropped %d partitions", len(dropped))
+    await _prune(database, settings)
+    return dropped
+
+
+async def _prune(database: Database, settings: Settings) -> None:
+    """Dimension rows that nothing can point to any more, by their last_seen alone: no fact is looked at."""
+    kept = (settings.retention.spans, settings.retention.logs, settings.retention.metrics)
+    if None in kept:
+        return
+    longest = max(seconds for seconds in kept if seconds is not None)
+    age_s = longest + settings.accept_future + settings.partition_interval + _DAY_S
+
+    async def delete(connection: Connection) -> None:
+        for kind in KINDS:
+            await connection.execute(kind.statement("prune-dimensions"), age_s)
+
+    await database.retrying(delete)

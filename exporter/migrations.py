@@ -1,0 +1,50 @@
+"""The schema brought up to this version: numbered scripts once each, views anew, under an advisory lock.
+
+Source: sql/migrations, sql/views.
+"""
+
+from hashlib import sha256
+
+from exporter.database import Connection, Database
+from exporter.errors import StorageUnavailable
+from sql import query, scripts
+
+_TIMEOUT_S = 600
+
+
+async def migrate(database_url: str) -> None:
+    """Apply what is missing, in one transaction. Raises StorageUnavailable where the database cannot be reached."""
+    database = Database(database_url, 1, _TIMEOUT_S, "postel migrate")
+    try:
+        async with database.transaction() as connection:
+            await _apply(connection)
+    finally:
+        await database.close()
+
+
+async def _apply(connection: Connection) -> None:
+    await connection.execute(query("migrations", "lock-schema"))
+    await connection.execute(query("migrations", "create-migrations"))
+    applied = {
+        row["version"]: row["checksum"] for row in await connection.fetch(query("migrations", "list-migrations"))
+    }
+    for name, text in scripts("migrations"):
+        version, checksum = int(name[:4]), sha256(text.encode()).hexdigest()
+        if version not in applied:
+            await connection.execute(text)
+            await connection.execute(query("migrations", "record-migration"), version, name, checksum)
+    for _, text in scripts("views"):
+        await connection.execute(text)
+
+
+def newest() -> int:
+    """The schema version that this code needs."""
+    return max(int(name[:4]) for name, _ in scripts("migrations"))
+
+
+async def require(connection: Connection) -> None:
+    """Raises StorageUnavailable unless the schema is at this version or a later one."""
+    found = await connection.fetchval(query("migrations", "find-version"))
+    version = found and await connection.fetchval(query("migrations", "read-version"))
+    if (version or 0) < newest():
+        raise StorageUnavailable(f"schema version is {version or 0}, {newest()} is needed: run `postel migrate`")

@@ -1,0 +1,100 @@
+"""`postel serve`: an HTTP server around the application, with a database of its own where none is given.
+
+Hypercorn's graceful_timeout is ignored on Python 3.12 and later, so the drain is ours: unready, refuse new bodies,
+finish and commit what is in flight, then close.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from hypercorn.asyncio import serve as run_hypercorn
+from hypercorn.config import Config
+
+from exporter import promotion
+from exporter.app import create_app
+from exporter.embedded import EmbeddedPostgres
+from exporter.errors import ConfigurationError
+from exporter.settings import Settings
+from exporter.sidecar import Sidecar
+from exporter.telemetry import log_to_stderr
+
+_CLOSE_S = 1.0
+_RESERVE_S = 2.0
+"""Of the grace period: for closing connections and the embedded PostgreSQL after the drain."""
+_KEEP_ALIVE_S = 120
+_DEFAULT_DATA_DIR = Path(".postel")
+
+
+async def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code."""
+    log_to_stderr()
+    lists = promotion.load(overrides=settings.attribute_overrides)
+    listener = _listen(settings.bind)
+    embedded: EmbeddedPostgres | None = None
+    try:
+        url = settings.database_url
+        if url is None:
+            given = None if settings.data_dir == _DEFAULT_DATA_DIR else settings.data_dir
+            embedded = EmbeddedPostgres(given)
+            url = await embedded.start()
+            print(embedded.notice, flush=True)
+        await _serve_until_signal(settings, Sidecar(settings, lists, url), listener)
+    finally:
+        if embedded is not None:
+            await embedded.stop()
+        listener.close()
+    return 0
+
+
+async def _serve_until_signal(settings: Settings, sidecar: Sidecar, listener: socket.socket) -> None:
+    stop, drained = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    host, port = listener.getsockname()[:2]
+    print(f"postel listens on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    _calm_garbage_collector()
+    server = asyncio.create_task(
+        run_hypercorn(create_app(sidecar), _hypercorn(listener), shutdown_trigger=drained.wait)  # type: ignore[arg-type]
+    )
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({server, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    await sidecar.stop(settings.shutdown_grace - _RESERVE_S)
+    drained.set()
+    await asyncio.wait({server}, timeout=_CLOSE_S)
+    server.cancel()
+    with suppress(asyncio.CancelledError):
+        await server
+
+
+def _listen(bind: str) -> socket.socket:
+    """A listening socket. Raises ConfigurationError where the address cannot be had."""
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    try:
+        return socket.create_server(
+            (host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024
+        )
+    except OSError as error:
+        raise ConfigurationError(f"--bind: bind: cannot listen on {bind}: {error.strerror or error}") from error
+
+
+def _hypercorn(listener: socket.socket) -> Config:
+    config = Config()
+    config.bind = [f"fd://{listener.fileno()}"]
+    config.keep_alive_timeout = _KEEP_ALIVE_S
+    config.include_server_header = False
+    config.accesslog = None
+    return config
+
+
+def _calm_garbage_collector() -> None:
+    """Rows and records live from decoding to commit and hold no cycles: looking for some in them is wasted."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

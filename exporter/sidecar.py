@@ -1,0 +1,208 @@
+"""The sidecar's life: wait for the database, make it ready, write, maintain, drain.
+
+Source: docs/operate.md, "Health and own telemetry", "Data life".
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from exporter import migrations
+from exporter.attributes import Limits
+from exporter.cardinality import Cardinality
+from exporter.database import Connection, Database
+from exporter.dimensions import Dimensions, key_hash
+from exporter.errors import Overloaded, PostelError, ShuttingDown, StorageUnavailable, Unavailable
+from exporter.ingest import Ingest
+from exporter.otlp.anyvalue import unescape_nul
+from exporter.partitions import Partitions
+from exporter.promotion import Promotion
+from exporter.settings import Settings
+from exporter.telemetry import Telemetry
+from exporter.writer import Queue, Writer
+from sql import query
+
+log = logging.getLogger("postel")
+_WAIT_S = 1.0
+_DRAIN_POLL_S = 0.02
+_ROUND_S = 60.0
+_PARTITIONS_ROUND_S = 600.0
+
+
+class Sidecar:
+    """One process: its database connections, caches, writers and background work."""
+
+    def __init__(self, settings: Settings, promotion: Promotion, database_url: str) -> None:
+        self.settings, self._promotion, self._url = settings, promotion, database_url
+        self.telemetry = Telemetry()
+        timeout_s = settings.statement_timeout
+        self._control = Database(database_url, 1, timeout_s, "postel control")
+        self._writing = Database(database_url, settings.writers, timeout_s, "postel writer")
+        self.reading = ReadDatabase(database_url, settings)
+        self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
+        self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
+        self._ingest: Ingest | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writers: list[asyncio.Task[None]] = []
+        self._unready = "starting"
+        self._draining = False
+        self._in_flight_bytes = 0
+        self._requests = 0
+
+    @property
+    def ingest(self) -> Ingest:
+        """What takes bodies in. Raises Unavailable while it cannot."""
+        if self._draining:
+            raise ShuttingDown("the server is shutting down")
+        if self._ingest is None:
+            raise StorageUnavailable(self._unready)
+        return self._ingest
+
+    def admit(self) -> None:
+        """Raises Overloaded while the bytes in flight are at their bound; asked before a body is read."""
+        if self._in_flight_bytes >= self.settings.max_inflight_bytes:
+            raise Overloaded("too many bytes in flight")
+
+    @contextmanager
+    def reserve(self, size_bytes: int) -> Iterator[None]:
+        """Account for the memory of a request under way."""
+        self._in_flight_bytes += size_bytes
+        self._requests += 1
+        self.telemetry.in_flight.set(self._in_flight_bytes)
+        try:
+            yield
+        finally:
+            self._in_flight_bytes -= size_bytes
+            self._requests -= 1
+            self.telemetry.in_flight.set(self._in_flight_bytes)
+
+    def start(self) -> None:
+        """Begin: the server answers at once, and takes bodies in as soon as the database is ready."""
+        self._tasks.append(asyncio.create_task(self._live()))
+
+    async def readiness(self) -> str:
+        """ "" when bodies can be stored, else what is in the way."""
+        if self._draining:
+            return "shutting down"
+        if self._ingest is None:
+            return self._unready
+        try:
+            async with self._control.transaction() as connection:
+                return await _obstacle(connection)
+        except PostelError as error:
+            return f"the database cannot be reached: {error}"
+
+    async def stop(self, grace_s: float) -> None:
+        """Write what was taken in, then let go; what cannot be written in time is left to the sender's next attempt."""
+        self._draining = True
+        deadline = time.monotonic() + grace_s
+        while self._requests and time.monotonic() < deadline:
+            await asyncio.sleep(_DRAIN_POLL_S)
+        await self._queue.close()
+        if self._writers:
+            await asyncio.wait(self._writers, timeout=max(_DRAIN_POLL_S, deadline - time.monotonic()))
+        for task in (*self._tasks, *self._writers):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._writers, return_exceptions=True)
+        await self.reading.close()
+        await self._writing.close()
+        await self._control.close()
+
+    async def _live(self) -> None:
+        while True:
+            try:
+                ingest = await self._prepare()
+                break
+            except Unavailable as error:
+                if str(error) != self._unready:
+                    log.warning("not ready: %s", error)
+                self._unready = str(error)
+                await asyncio.sleep(_WAIT_S)
+        writer = Writer(
+            self._writing,
+            self._queue,
+            self._partitions,
+            self.settings.dedup_window,
+            self.settings.request_deadline,
+        )
+        self._writers = [asyncio.create_task(_keep_on(writer)) for _ in range(self.settings.writers)]
+        self._ingest = ingest
+        log.info("ready")
+        await self._maintain(ingest)
+
+    async def _prepare(self) -> Ingest:
+        async with self._control.transaction() as connection:
+            may_migrate = await connection.fetchval(query("migrations", "may-migrate"))
+        if may_migrate:
+            await migrations.migrate(self._url)
+        async with self._control.transaction() as connection:
+            await migrations.require(connection)
+            digest_key = await connection.fetchval(query("ledger", "read-digest-key"))
+        await self._partitions.make_ahead()
+        limits = Limits(self.settings.max_attributes, self.settings.max_attribute_value_bytes)
+        dimensions = Dimensions(self._control, self.settings.max_cached_resources, limits)
+        ingest = Ingest(self.settings, self._promotion, dimensions, self._queue, digest_key)
+        await self._share_verdicts(ingest)
+        return ingest
+
+    async def _maintain(self, ingest: Ingest) -> None:
+        partitions_at = time.monotonic() + _PARTITIONS_ROUND_S
+        while True:
+            await asyncio.sleep(_ROUND_S)
+            try:
+                await self._share_verdicts(ingest)
+                if time.monotonic() >= partitions_at:
+                    partitions_at = time.monotonic() + _PARTITIONS_ROUND_S
+                    await maintain(self._partitions, self.settings)
+            except PostelError as error:
+                log.warning("maintenance is put off: %s", error)
+
+    async def _share_verdicts(self, ingest: Ingest) -> None:
+        """Tell the other replicas which keys left the series here, and learn which left theirs."""
+        both = ((ingest.traces.cardinality, "demote-span-keys"), (ingest.logs.cardinality, "demote-log-keys"))
+        async with self._control.transaction() as connection:
+            for cardinality, statement in both:
+                await _tell(connection, cardinality, statement)
+            rows = await connection.fetch(query("dimensions", "list-high-keys"))
+        for column, (cardinality, _) in enumerate(both, 1):
+            cardinality.learn(unescape_nul(row[0]) for row in rows if row[column])
+
+
+async def _tell(connection: Connection, cardinality: Cardinality, statement: str) -> None:
+    demoted, cardinality.demoted = cardinality.demoted, []
+    try:
+        await connection.execute(query("dimensions", statement), sorted(map(key_hash, demoted)))
+    except BaseException:
+        cardinality.demoted += demoted
+        raise
+
+
+async def _keep_on(writer: Writer) -> None:
+    """A writer that meets what nobody thought of has answered its group, and goes on with the next."""
+    while True:
+        try:
+            return await writer.run()
+        except Exception:
+            log.exception("a group could not be written")
+
+
+async def _obstacle(connection: Connection) -> str:
+    if await connection.fetchval(query("migrations", "is-read-only")):
+        return "the database is read-only"
+    with suppress(StorageUnavailable):
+        await migrations.require(connection)
+        missing = await connection.fetch(query("migrations", "count-partitions-ahead"), time.time_ns())
+        return f"no partition for now: {', '.join(sorted(row[0] for row in missing))}" if missing else ""
+    return "the schema is older than this version needs: run `postel migrate`"
+
+
+async def maintain(partitions: Partitions, settings: Settings) -> list[str]:
+    """Make partitions ahead and drop what retention says; returns the names of dropped partitions."""
+    await partitions.make_ahead()
+    kept = settings.retention
+    dropped = await partitions.drop_before({"spans": kept.spans, "logs": kept.logs, "metrics": kept.metrics})
+    if dropped:
+        log.info("retention dropped %d partitions", len(dropped))
+    return dropped

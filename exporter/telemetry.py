@@ -1,0 +1,86 @@
+"""Postel's own telemetry: counters at /metrics, and one JSON line an event in the log, never a payload value.
+
+Source: docs/operate.md, "Health and own telemetry".
+"""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from exporter.batch import Batch, Outcome
+
+_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+class Telemetry:
+    """The counters of one server; `exposition` is what /metrics answers."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        make = {"registry": self._registry, "namespace": "postel"}
+        self.accepted = Counter("accepted_records", "Records stored.", ["signal"], **make)  # type: ignore[arg-type]
+        self.deduplicated = Counter(
+            "deduplicated_records",
+            "Records that were stored already.",
+            ["signal"],
+            **make,  # type: ignore[arg-type]
+        )
+        self.rejected = Counter("rejected_records", "Records refused.", ["signal", "reason"], **make)  # type: ignore[arg-type]
+        self.sanitised = Counter(
+            "sanitised_values",
+            "Values stored in another form than sent.",
+            ["signal", "reason"],
+            **make,  # type: ignore[arg-type]
+        )
+        self.requests = Counter("http_requests", "Requests by path and status.", ["path", "status"], **make)  # type: ignore[arg-type]
+        self.acknowledgement = Histogram(
+            "acknowledgement_seconds",
+            "From the body's arrival to the commit.",
+            ["signal"],
+            buckets=_BUCKETS,
+            **make,  # type: ignore[arg-type]
+        )
+        self.in_flight = Gauge("in_flight_bytes", "Reserved by requests under way.", **make)  # type: ignore[arg-type]
+
+    def count(self, batch: Batch, outcome: Outcome, sanitised: dict[str, int]) -> None:
+        """Count what became of one request's records."""
+        signal = batch.signal.name
+        self.accepted.labels(signal).inc(outcome.stored)
+        self.deduplicated.labels(signal).inc(outcome.deduplicated)
+        conflicts = outcome.rejected
+        for refusal in batch.refusals:
+            self.rejected.labels(signal, refusal.reason).inc(refusal.count)
+            conflicts -= refusal.count
+        if conflicts > 0:
+            self.rejected.labels(signal, "conflict").inc(conflicts)
+        for reason, count in sanitised.items():
+            self.sanitised.labels(signal, reason).inc(count)
+
+    def exposition(self) -> bytes:
+        """Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """One event as one line of JSON."""
+        event = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            # The kind of an exception, not its text: a text may quote what was sent.
+            event["error"] = record.exc_info[0].__name__
+        return msgspec.json.encode(event).decode()
+
+
+def log_to_stderr() -> None:
+    """Send Postel's and the server's log to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("postel").setLevel(logging.INFO)
