@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import BodyTooLarge, UndecodableBody, UnsupportedMediaType
@@ -104,9 +104,7 @@ def test_a_truncated_body_is_an_error(coding: str, code: Callable[[bytes], bytes
 
 @each_coder
 @pytest.mark.parametrize("rest", [b"garbage", b"\x1f", b"{}" * 50_000])
-def test_something_behind_the_body_is_an_error(
-    coding: str, code: Callable[[bytes], bytes], rest: bytes
-) -> None:
+def test_something_behind_the_body_is_an_error(coding: str, code: Callable[[bytes], bytes], rest: bytes) -> None:
     with pytest.raises(UndecodableBody):
         decompress(code(b"body") + rest, (coding,), LIMIT)
 
@@ -150,16 +148,16 @@ def test_zstd_windows_are_bounded() -> None:
         decompress(stream.compress(b"body") + stream.flush(), ("zstd",), LIMIT)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(CODERS), st.integers(0, 2000), st.integers(1, 255))
-def test_damage_raises_its_own_errors_only(
-    coder: tuple[str, Callable[[bytes], bytes]], at: int, flip: int
-) -> None:
+def test_damage_raises_its_own_errors_only(coder: tuple[str, Callable[[bytes], bytes]], at: int, flip: int) -> None:
     coded = bytearray(coder[1](b"service" * 100 + NOISE[:300]))
     coded[at % len(coded)] ^= flip
     with suppress(UndecodableBody, BodyTooLarge):
         decompress(bytes(coded), (coder[0],), LIMIT)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["gzip", "deflate", "zstd"]), st.binary(max_size=60), st.booleans())
 def test_any_bytes_raise_its_own_errors_only(coding: str, body: bytes, magic: bool) -> None:
     head = {"gzip": b"\x1f\x8b\x08", "deflate": b"\x78\x9c", "zstd": b"\x28\xb5\x2f\xfd"}[coding]

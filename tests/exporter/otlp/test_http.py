@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.json_format import MessageToDict
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
@@ -36,9 +36,7 @@ def test_media_types_match_in_any_case_and_with_parameters(header: str, expected
     assert encoding(header) is expected
 
 
-@pytest.mark.parametrize(
-    "header", ["", "text/plain", "application/protobuf", "application/jsonx", "json", ";"]
-)
+@pytest.mark.parametrize("header", ["", "text/plain", "application/protobuf", "application/jsonx", "json", ";"])
 def test_other_media_types_are_refused(header: str) -> None:
     with pytest.raises(UnsupportedMediaType, match="application/json"):
         encoding(header)
@@ -50,6 +48,7 @@ def test_full_success_leaves_partial_success_unset(signal: str) -> None:
     assert success(Encoding.JSON, signal) == b"{}"
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(PATHS)), st.integers(0, 2**63 - 1), st.text())
 def test_partial_success_is_what_the_official_message_says(signal: str, rejected: int, text: str) -> None:
     response = RESPONSES[signal].FromString(success(Encoding.PROTOBUF, signal, rejected, text))
@@ -59,6 +58,7 @@ def test_partial_success_is_what_the_official_message_says(signal: str, rejected
     assert json.loads(success(Encoding.JSON, signal, rejected, text)) == MessageToDict(response)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 16), st.text())
 def test_status_is_a_google_rpc_status(code: int, text: str) -> None:
     read = status_message().FromString(status(Encoding.PROTOBUF, code, text))
@@ -75,9 +75,7 @@ def test_answers_stay_below_4_kib_and_are_cut_between_characters(text: str, answ
     if answer_in is Encoding.PROTOBUF:
         assert (
             "\ufffd"
-            not in RESPONSES[SPANS]
-            .FromString(success(answer_in, SPANS, 7, text))
-            .partial_success.error_message
+            not in RESPONSES[SPANS].FromString(success(answer_in, SPANS, 7, text)).partial_success.error_message
         )
 
 
