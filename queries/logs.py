@@ -1,0 +1,110 @@
+"""Log records: a search, and whole records from rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from exporter import columns
+from exporter.otlp import export
+from exporter.otlp import records as r
+from exporter.otlp.records import AnyValue
+from queries import dimensions, stored
+from queries.database import Connection
+from queries.dimensions import Resource, Scope
+from queries.pages import Row, Selection, Source
+from queries.params import LogSearch
+from sql import query
+
+SOURCE = Source(r.LOGS, columns.LOGS, query("reading_logs", "match-logs"), ("time_unix_nano", "trace_key", "log_id"))
+
+
+class Log(Struct):
+    """A log record with everything that was sent of it, and what it is filed under."""
+
+    record: r.LogRecord
+    attributes: stored.Attributes
+    body: AnyValue
+    resource: Resource
+    scope: Scope
+    log_id: int
+    filed_unix_nano: int
+    sent_unix_nano: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as the API shows it."""
+        record = self.record
+        return {
+            "log_id": self.log_id,
+            "time_unix_nano": self.filed_unix_nano,
+            "observed_time_unix_nano": record.observed_time_unix_nano or None,
+            "sent_time_unix_nano": self.sent_unix_nano,
+            "severity_number": record.severity_number,
+            "severity_text": record.severity_text or None,
+            "event_name": record.event_name or None,
+            "body": stored.plain(self.body),
+            "service_name": self.resource.service_name,
+            "service_namespace": self.resource.service_namespace,
+            "attributes": stored.plain(self.attributes),
+            "trace_id": stored.hex_or_null(record.trace_id),
+            "span_id": stored.hex_or_null(record.span_id),
+            "flags": record.flags,
+            "resource_id": self.resource.id,
+            "scope_id": self.scope.id,
+            "scope_name": self.scope.record.name or None,
+            "scope_version": self.scope.record.version or None,
+            "dropped_attributes_count": record.dropped_attributes_count,
+        }
+
+    def to_otlp(self) -> export.Json:
+        """The record as it was sent."""
+        return export.log_record(self.record, stored.key_values(self.attributes), self.body)
+
+
+async def select(connection: Connection, asked: LogSearch) -> Selection:
+    """Which log records a search asks for."""
+    series = None
+    if asked.severity is not None or asked.event_name:
+        names = stored.escaped(asked.event_name)
+        found = await connection.fetch(query("reading_dimensions", "match-log-series"), asked.severity, names)
+        series = [row[0] for row in found]
+    return Selection(
+        await dimensions.resource_ids(connection, asked.service, asked.namespace),
+        series,
+        (asked.trace_id, None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True)),
+        narrow=asked.trace_id is not None,
+    )
+
+
+async def load(connection: Connection, rows: Sequence[Row]) -> list[Log]:
+    """Whole log records of rows, in their order."""
+    resources = await dimensions.resources(connection, (row["resource_id"] for row in rows))
+    series = await dimensions.log_series(connection, (row["series_id"] for row in rows))
+    return [_log(row, resources[row["resource_id"]], series[row["series_id"]]) for row in rows]
+
+
+def _log(row: Row, resource: Resource, series: dimensions.LogSeries) -> Log:
+    filed, sent = row["time_unix_nano"], row["sent_time_unix_nano"]
+    record = r.LogRecord(
+        filed if sent is None else stored.unsigned(sent),
+        stored.unsigned(row["observed_time_unix_nano"]),
+        series.severity_number,
+        series.severity_text,
+        series.event_name,
+        b"",
+        (),
+        row["trace_key"] if row["has_trace"] else b"",
+        stored.span_id(row["span_id"]),
+        stored.unsigned32(row["flags"]),
+        row["dropped_attributes_count"] or 0,
+    )
+    return Log(
+        record,
+        series.attributes | stored.attributes(row["attributes"]),
+        stored.value(row["body_other"]) if row["body"] is None else stored.text(row["body"]),
+        resource,
+        series.scope,
+        row["log_id"],
+        filed,
+        None if sent is None else stored.unsigned(sent),
+    )

@@ -1,0 +1,161 @@
+"""Metrics: which there are, and their data points by series."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from exporter import columns
+from exporter.otlp import export
+from exporter.otlp import records as r
+from queries import cursors, dimensions, pages, spans, stored
+from queries.database import Connection
+from queries.pages import Request, Row, Source, Total
+from queries.params import ALL_TIME, MetricSearch, PointSearch
+from queries.points import TABLES, Point
+from sql import query
+
+SOURCE = Source(
+    r.METRICS, columns.NUMBER, query("reading_points", "match-points"), ("time_unix_nano", "series_id", "series_id")
+)
+TYPES = ("none", "gauge", "sum", "histogram", "exponential_histogram", "summary")
+"""Names of metric types, by number."""
+TEMPORALITIES = ("unspecified", "delta", "cumulative")
+"""Names of aggregation temporalities, by number."""
+_WITH_TEMPORALITY = (r.SUM, r.HISTOGRAM, r.EXPONENTIAL_HISTOGRAM)
+
+
+class Selection(Struct):
+    """Which points are asked for: of these tables, and of these series (None = any)."""
+
+    tables: Sequence[str]
+    series: list[int] | None
+
+    def match(self) -> str:
+        """The statement that finds their keys."""
+        text = query("reading_points", "match-points")
+        return " UNION ALL ".join(text.replace("__table__", table) for table in self.tables)
+
+
+async def select(connection: Connection, asked: PointSearch) -> Selection:
+    """Which points a search asks for."""
+    every = sorted({table.name for table in TABLES.values()})
+    if not asked.name and not asked.service and not asked.namespace:
+        return Selection(every, None)
+    resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
+    names = stored.escaped(asked.name)
+    rows = await connection.fetch(query("reading_dimensions", "match-metric-series"), names, resources)
+    tables = {TABLES[row["metric_type_id"]].name for row in rows}
+    return Selection(sorted(tables), [row["series_id"] for row in rows])
+
+
+async def find(connection: Connection, selection: Selection, request: Request) -> list[Row]:
+    """The keys of a page of points and, where there are more, one more; newest first."""
+    rows: list[Row] = []
+    if not selection.tables:
+        return rows
+    statement = SOURCE.page(selection.match(), "page-by-time")
+    after = request.after or cursors.NO_KEY
+    async for low, high in pages.slices(connection, SOURCE, request):
+        rows += await connection.fetch(statement, low, high, *after, request.wanted - len(rows), selection.series)
+        if len(rows) >= request.wanted:
+            break
+    return rows[request.offset :]
+
+
+async def total(connection: Connection, selection: Selection, request: Request, rows: Sequence[Row]) -> Total:
+    """How many points there are in the window; the last question of its transaction."""
+    if not selection.tables:
+        return Total(0, "eq")
+    return await pages.total(connection, selection.match(), [selection.series], request, rows)
+
+
+def key_of(row: Row) -> cursors.Key:
+    """What points are ordered by."""
+    return row["time_unix_nano"], row["series_id"], 0
+
+
+def to_otlp(points: list[Point]) -> list[export.Json]:
+    """Metrics with these points, all of one resource and scope."""
+    by_metric: dict[int, list[Point]] = {}
+    for point in points:
+        by_metric.setdefault(point.series.metric.id, []).append(point)
+    return [
+        export.metric(
+            found[0].series.metric.record,
+            stored.key_values(found[0].series.metric.metadata),
+            [point.to_otlp() for point in found],
+        )
+        for found in by_metric.values()
+    ]
+
+
+def to_json(asked: PointSearch, points: list[Point]) -> dict[str, Any]:
+    """Points by line, both newest first; what several metrics do not share is null at the top."""
+    lines: dict[bytes, list[Point]] = {}
+    for point in points:
+        lines.setdefault(point.series.identity, []).append(point)
+    heads = [_head(found[0].series.metric.record) for found in lines.values()]
+    shared = {
+        name: heads[0][name] if heads and all(head[name] == heads[0][name] for head in heads) else None
+        for name in _head(_NOTHING)
+    }
+    if len(asked.name) == 1:
+        shared["metric_name"] = asked.name[0]
+    return shared | {"series": [_line(found) for found in lines.values()]}
+
+
+_NOTHING = r.Metric("", "", "", (), 0, 0, False, ())
+
+
+def _head(metric: r.Metric) -> dict[str, Any]:
+    return {
+        "metric_name": metric.name,
+        "metric_type": spans.name_of(TYPES, metric.type),
+        "unit": metric.unit or None,
+        "description": metric.description or None,
+        **_summed(metric.type, metric.aggregation_temporality, metric.is_monotonic),
+    }
+
+
+def _summed(metric_type: int, temporality: int, is_monotonic: bool) -> dict[str, Any]:
+    return {
+        "aggregation_temporality": spans.name_of(TEMPORALITIES, temporality)
+        if metric_type in _WITH_TEMPORALITY
+        else None,
+        "is_monotonic": is_monotonic if metric_type == r.SUM else None,
+    }
+
+
+def _line(points: Sequence[Point]) -> dict[str, Any]:
+    series = points[0].series
+    return _head(series.metric.record) | {
+        "service_name": series.resource.service_name,
+        "resource": stored.plain(series.resource.attributes),
+        "scope": {"name": series.scope.record.name or None, "version": series.scope.record.version or None},
+        "attributes": stored.plain(series.attributes),
+        "data_points": [point.to_json() for point in points],
+    }
+
+
+async def catalogue(connection: Connection, asked: MetricSearch) -> list[dict[str, Any]]:
+    """Every metric that is asked for, by name."""
+    resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
+    window = asked.window(None)
+    # What is seen is noted once an hour at most.
+    since = None if window == ALL_TIME else datetime.fromtimestamp(max(0, window.start // 10**9 - 3600), UTC)
+    names = stored.escaped(asked.name)
+    rows = await connection.fetch(query("reading_dimensions", "list-metrics"), names, resources, since)
+    return [
+        {
+            "name": stored.text(row["name"]),
+            "type": spans.name_of(TYPES, row["metric_type_id"]),
+            "unit": stored.text(row["unit"]) or None,
+            "description": stored.text(row["description"]) or None,
+            **_summed(row["metric_type_id"], row["aggregation_temporality_id"], row["is_monotonic"]),
+            "series_count": row["series_count"],
+            "last_seen": row["last_seen"],
+        }
+        for row in rows
+    ]

@@ -1,0 +1,198 @@
+"""The parameters of the API: one typed struct an endpoint, each field with the parser of its text.
+
+A name that no field has is refused with the nearest one, so that a slip of the hand never widens a query.
+"""
+
+import difflib
+import time
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
+
+from queries.errors import QueryError
+from queries.values import (
+    duration,
+    hex_id,
+    moment,
+    one_of,
+    severity_number,
+    span_kind,
+    span_status,
+    text,
+    whole,
+)
+
+P = TypeVar("P", bound=Struct)
+
+MAX_LIMIT = 1000
+MAX_OFFSET = 100_000
+MAX_TIME = (1 << 63) - 1
+DEFAULT_WINDOW_NANO = 3_600_000_000_000
+JSON, OTLP = "json", "otlp"
+
+
+class Window(NamedTuple):
+    """From `start` inclusive to `end` exclusive, by the time that records are filed under; unix nanoseconds."""
+
+    start: int
+    end: int
+
+
+ALL_TIME = Window(0, MAX_TIME)
+
+
+class Paged(Struct, kw_only=True):
+    """How much is asked for, from where on."""
+
+    limit: Annotated[int | None, whole(1, MAX_LIMIT)] = None
+    offset: Annotated[int, whole(0, MAX_OFFSET)] = 0
+    cursor: Annotated[str | None, text] = None
+    count: Annotated[str | None, one_of("exact")] = None
+
+
+class Windowed(Paged, kw_only=True):
+    """A page of what lies in a window of time."""
+
+    start_time: Annotated[int | None, moment] = None
+    end_time: Annotated[int | None, moment] = None
+    since: Annotated[int | None, duration] = None
+
+    def window(self, default_nano: int | None = DEFAULT_WINDOW_NANO) -> Window:
+        """The window that is asked for; without a word about it the latest `default_nano`, None = all time."""
+        if self.since is not None and self.start_time is not None:
+            raise QueryError("since and start_time both say where to begin", "since", "give one of them")
+        bounds = (self.start_time, self.end_time, self.since)
+        if default_nano is None and bounds == (None, None, None):
+            return ALL_TIME
+        end = time.time_ns() if self.end_time is None else self.end_time
+        start = self.start_time
+        if start is None:
+            start = max(0, end - (self.since or default_nano or end))
+        if start >= end:
+            said = "end_time" if self.end_time is not None else "now, as no end_time is given"
+            raise QueryError(f"start_time must lie before {said}", "start_time", "for example since=15m")
+        return Window(start, end)
+
+
+class Serviced(Windowed, kw_only=True):
+    """A page of what certain services sent in a window."""
+
+    service: Annotated[list[str], text] = []
+    namespace: Annotated[list[str], text] = []
+
+
+class TraceSearch(Serviced, kw_only=True):
+    """GET /api/traces."""
+
+    status: Annotated[str | None, one_of("error", "ok")] = None
+    min_duration: Annotated[int | None, duration] = None
+    max_duration: Annotated[int | None, duration] = None
+    format: Annotated[str, one_of(JSON)] = JSON
+
+
+class SpanSearch(Serviced, kw_only=True):
+    """GET /api/spans."""
+
+    trace_id: Annotated[bytes | None, hex_id(16)] = None
+    span_id: Annotated[bytes | None, hex_id(8)] = None
+    name: Annotated[list[str], text] = []
+    kind: Annotated[list[int], span_kind] = []
+    status: Annotated[int | None, span_status] = None
+    min_duration: Annotated[int | None, duration] = None
+    max_duration: Annotated[int | None, duration] = None
+    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+
+
+class WholeTrace(Struct, kw_only=True):
+    """GET /api/traces/{trace_id}."""
+
+    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+
+
+class TraceSpans(Paged, kw_only=True):
+    """GET /api/traces/{trace_id}/spans."""
+
+    kind: Annotated[list[int], span_kind] = []
+    name: Annotated[list[str], text] = []
+    status: Annotated[int | None, span_status] = None
+    semantic_type: Annotated[list[str], text] = []
+    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+
+
+class LogSearch(Serviced, kw_only=True):
+    """GET /api/logs."""
+
+    severity: Annotated[int | None, severity_number] = None
+    event_name: Annotated[list[str], text] = []
+    trace_id: Annotated[bytes | None, hex_id(16)] = None
+    span_id: Annotated[bytes | None, hex_id(8)] = None
+    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+
+
+class MetricSearch(Serviced, kw_only=True):
+    """GET /api/metrics."""
+
+    name: Annotated[list[str], text] = []
+    format: Annotated[str, one_of(JSON)] = JSON
+
+
+class PointSearch(Serviced, kw_only=True):
+    """GET /api/metrics/series."""
+
+    name: Annotated[list[str], text] = []
+    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+
+
+class ServiceSearch(Windowed, kw_only=True):
+    """GET /api/services."""
+
+    namespace: Annotated[list[str], text] = []
+    format: Annotated[str, one_of(JSON)] = JSON
+
+
+class Field(NamedTuple):
+    """One parameter: what reads its text, and whether it may be given more than once."""
+
+    parse: Callable[[str], Any]
+    repeatable: bool
+
+
+def fields(search: type[Struct]) -> dict[str, Field]:
+    """The parameters of an endpoint by name."""
+    declared = get_type_hints(search, include_extras=True)
+    return {name: Field(get_args(hint)[1], get_origin(get_args(hint)[0]) is list) for name, hint in declared.items()}
+
+
+def read(search: type[P], given: Iterable[tuple[str, str]]) -> P:
+    """The parameters of one request. Raises QueryError for the first that is unknown, unreadable or given twice."""
+    known = fields(search)
+    values: dict[str, Any] = {}
+    for name, value in given:
+        if name not in known:
+            raise QueryError(f"there is no parameter {name!r} here", name, _nearest(name, known))
+        field = known[name]
+        parsed = _parsed(name, value, field.parse)
+        if field.repeatable:
+            values.setdefault(name, []).append(parsed)
+        elif name in values:
+            raise QueryError(f"{name} is given twice", name, f"give {name} once")
+        else:
+            values[name] = parsed
+    if values.get("cursor") and values.get("offset"):
+        raise QueryError("cursor and offset both say where to go on", "offset", "leave out offset: cursor is exact")
+    return search(**values)
+
+
+def _parsed(name: str, value: str, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(value)
+    except ValueError as error:
+        problem, _, hint = str(error).partition("; ")
+        raise QueryError(f"{name}: {problem}", name, hint or None) from None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = [other for other in known if other != "count"]
+    near = difflib.get_close_matches(name.lower(), names, 1, 0.5) or [n for n in names if n in name or name in n]
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"

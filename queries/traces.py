@@ -1,0 +1,194 @@
+"""Traces: the list, from the rollup alone, and one trace whole."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from queries import cursors, dimensions, pages, spans, stored
+from queries.database import Connection
+from queries.errors import NotFound
+from queries.pages import Request, Row, Selection, Total
+from queries.params import TraceSearch, Window
+from queries.values import KINDS
+from sql import query
+
+MAX_SPANS = 10_000
+"""A trace is answered whole up to so many spans, its earliest."""
+_HOUR_NANO = 3_600_000_000_000
+_DAY_NANO = 24 * _HOUR_NANO
+_INT64_MAX = (1 << 63) - 1
+
+
+class Trace(Struct):
+    """What the rollup says of one trace; `root` is its root span, or while there is none the earliest one."""
+
+    trace_id: bytes
+    start_unix_nano: int
+    end_unix_nano: int
+    span_count: int
+    error_count: int
+    has_root: bool
+    root_span_id: bytes
+    root: dimensions.SpanSeries
+    root_resource: dimensions.Resource
+    services: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The trace as the list shows it."""
+        return {
+            "trace_id": self.trace_id.hex(),
+            "start_time_unix_nano": self.start_unix_nano,
+            "end_time_unix_nano": self.end_unix_nano,
+            "duration_nanos": self.end_unix_nano - self.start_unix_nano,
+            "span_count": self.span_count,
+            "error_count": self.error_count,
+            "status": "error" if self.error_count else "ok",
+            "root_span_name": self.root.name,
+            "root_span_kind": spans.name_of(KINDS, self.root.kind),
+            "root_span_id": self.root_span_id.hex(),
+            "has_root": self.has_root,
+            "service_name": self.root_resource.service_name,
+            "service_namespace": self.root_resource.service_namespace,
+            "services": self.services,
+        }
+
+
+def _around(window: Window) -> tuple[int, int]:
+    """The hours in which a list looks for the rest of its traces: a day more than the window on both sides."""
+    low = max(0, window.start - _DAY_NANO)
+    return low - low % _HOUR_NANO, min(_INT64_MAX, window.end + _DAY_NANO)
+
+
+async def find(
+    connection: Connection, asked: TraceSearch, request: Request
+) -> tuple[list[Trace], list[cursors.Key], Total]:
+    """The traces of a page, the keys of these and of one more where there is one, and how many there are in all."""
+    resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
+    if resources == []:
+        return [], [], Total(0, "eq")
+    match = query("reading_traces", "match-traces")
+    failed = None if asked.status is None else asked.status == "error"
+    arguments = [*_around(request.window), resources, failed, asked.min_duration, asked.max_duration]
+    page = spans.SOURCE.page(match, "page-by-time")
+    after = request.after or cursors.NO_KEY
+    rows = await connection.fetch(page, request.window.start, request.high, *after, request.wanted, *arguments)
+    rows = rows[request.offset :]
+    found = await _load(connection, [row["trace_id"] for row in rows[: request.limit]], *_around(request.window))
+    keys: list[cursors.Key] = [(row["start_time_unix_nano"], row["trace_id"], 0) for row in rows]
+    return found, keys, await pages.total(connection, match, arguments, request, rows)
+
+
+async def _load(connection: Connection, trace_ids: Sequence[bytes], low: int, high: int) -> list[Trace]:
+    """Traces, in the order of their ids here, of their hours from `low` to `high`."""
+    hours: dict[bytes, list[Row]] = {}
+    for row in await connection.fetch(query("reading_traces", "find-traces"), trace_ids, low, high):
+        hours.setdefault(row["trace_id"], []).append(row)
+    rows = [row for found in hours.values() for row in found]
+    resources = await dimensions.resources(connection, (id_ for row in rows for id_ in row["resource_ids"]))
+    roots = {trace_id: min(found, key=_root_order) for trace_id, found in hours.items()}
+    series = await dimensions.span_series(connection, (root["root_series_id"] for root in roots.values()))
+    return [
+        _merged(hours[trace_id], roots[trace_id], series[roots[trace_id]["root_series_id"]], resources)
+        for trace_id in trace_ids
+        if trace_id in hours
+    ]
+
+
+def _root_order(row: Row) -> tuple[bool, int, int]:
+    return not row["has_root"], row["root_start_time_unix_nano"], row["root_span_id"]
+
+
+def _merged(
+    hours: Sequence[Row], root: Row, series: dimensions.SpanSeries, resources: dict[int, dimensions.Resource]
+) -> Trace:
+    return Trace(
+        root["trace_id"],
+        min(row["start_time_unix_nano"] for row in hours),
+        max(row["end_time_unix_nano"] for row in hours),
+        sum(row["span_count"] for row in hours),
+        sum(row["error_count"] for row in hours),
+        root["has_root"],
+        stored.span_id(root["root_span_id"]),
+        series,
+        resources[root["root_resource_id"]],
+        sorted({resources[id_].service_name for row in hours for id_ in row["resource_ids"]}),
+    )
+
+
+async def load(connection: Connection, trace_id: bytes) -> tuple[Trace, list[spans.Span]]:
+    """A trace and its spans, earliest first; the first MAX_SPANS. Raises NotFound."""
+    found = await _load(connection, [trace_id], 0, _INT64_MAX)
+    if not found:
+        raise NotFound(f"no span of trace {trace_id.hex()} is stored", "trace_id", "/api/traces lists traces")
+    trace = found[0]
+    # Every span begins before the trace ends: the window keeps other partitions out of it.
+    window = trace.start_unix_nano, min(_INT64_MAX, trace.end_unix_nano + 1)
+    statement = spans.SOURCE.page(spans.SOURCE.statement(), "page-earliest")
+    of_trace = Selection(filters=(trace_id, None, None, None, None)).arguments()
+    rows = await connection.fetch(statement, *window, *cursors.NO_KEY, MAX_SPANS, *of_trace, None)
+    return trace, await spans.load(connection, rows)
+
+
+def tree(found: Iterable[spans.Span]) -> list[tuple[int, spans.Span]]:
+    """Spans in the order of their tree with their depth; a span whose parent is missing stands at the top.
+
+    Takes them earliest first; siblings keep that order. Spans that are their own ancestors come last, at the top.
+    """
+    ordered = list(found)
+    ids = {span.record.span_id for span in ordered}
+    children: dict[bytes, list[spans.Span]] = {}
+    for span in ordered:
+        parent = span.record.parent_span_id
+        children.setdefault(parent if parent in ids else b"", []).append(span)
+    result: list[tuple[int, spans.Span]] = []
+    waiting = children.pop(b"", [])
+    while waiting:
+        _descend(waiting, children, result)
+        # What is left hangs below itself: begin at any of it.
+        waiting = children.pop(next(iter(children)), []) if children else []
+    return result
+
+
+def _descend(
+    tops: Iterable[spans.Span], children: dict[bytes, list[spans.Span]], result: list[tuple[int, spans.Span]]
+) -> None:
+    stack = [(0, span) for span in tops][::-1]
+    while stack:
+        depth, span = stack.pop()
+        result.append((depth, span))
+        stack += [(depth + 1, child) for child in reversed(children.pop(span.record.span_id, ()))]
+
+
+def to_json(trace: Trace, found: Sequence[spans.Span]) -> dict[str, Any]:
+    """The whole trace: its spans in tree order, resources and scopes once each."""
+    resources = {span.resource.id: span.resource for span in found}
+    scopes = {span.scope.id: span.scope for span in found}
+    return trace.to_json() | {
+        "has_more": trace.span_count > len(found),
+        "spans": [span.to_json() | {"depth": depth} for depth, span in tree(found)],
+        "resources": [_resource(resource) for resource in resources.values()],
+        "scopes": [_scope(scope) for scope in scopes.values()],
+    }
+
+
+def _resource(resource: dimensions.Resource) -> dict[str, Any]:
+    return {
+        "resource_id": resource.id,
+        "service_name": resource.service_name,
+        "service_namespace": resource.service_namespace,
+        "schema_url": resource.schema_url or None,
+        "attributes": stored.plain(resource.attributes),
+        "dropped_attributes_count": resource.record.dropped_attributes_count,
+    }
+
+
+def _scope(scope: dimensions.Scope) -> dict[str, Any]:
+    return {
+        "scope_id": scope.id,
+        "name": scope.record.name or None,
+        "version": scope.record.version or None,
+        "schema_url": scope.schema_url or None,
+        "attributes": stored.plain({a.key: a.value for a in scope.record.attributes}),
+        "dropped_attributes_count": scope.record.dropped_attributes_count,
+    }

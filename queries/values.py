@@ -1,0 +1,148 @@
+"""The text of one parameter to its value; ValueError says what is wrong and, after "; ", what to type instead."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+_MAX = (1 << 63) - 1
+_NANO_PER: Final = MappingProxyType(
+    {
+        "ns": 1,
+        "us": 1_000,
+        "ms": 1_000_000,
+        "s": 1_000_000_000,
+        "m": 60_000_000_000,
+        "h": 3_600_000_000_000,
+        "d": 86_400_000_000_000,
+        "w": 604_800_000_000_000,
+    }
+)
+_DURATION = re.compile(r"(\d{1,19})(?:\.(\d{1,9}))?(ns|us|ms|[smhdw])")
+_RELATIVE = re.compile(r"now(?:([+ -])(.+))?")
+_RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+ -]\d\d:?\d\d)?)?")
+_TIME_HINT = "for example now-15m, 2026-01-31T09:30:00Z or unix nanoseconds"
+_DURATION_HINT = "for example 250ms, 15m or nanoseconds"
+
+KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
+"""Names of span kinds, by number."""
+STATUSES: Final = ("unset", "ok", "error")
+"""Names of span statuses, by number."""
+SEVERITIES: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+"""Names of severities; each has four numbers, from 1 on."""
+_ALSO_CALLED: Final = MappingProxyType({"WARNING": "WARN", "ERR": "ERROR", "CRITICAL": "FATAL", "INFORMATION": "INFO"})
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value
+
+
+def natural(value: str) -> int | None:
+    """A number of digits only, at most 2^63 - 1; None where it is something else."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= _MAX else None
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A whole number from `low` to `high`."""
+
+    def parse(value: str) -> int:
+        number = natural(value)
+        if number is None or not low <= number <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}; for example {min(high, max(low, 100))}")
+        return number
+
+    return parse
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """One of these words, in any case."""
+
+    def parse(value: str) -> str:
+        if value.lower() not in names:
+            raise ValueError(f"is {value!r}; one of {', '.join(names)}")
+        return value.lower()
+
+    return parse
+
+
+def duration(value: str) -> int:
+    """Nanoseconds of `250ms`, `1.5h` or plain digits."""
+    if (number := natural(value)) is not None:
+        return number
+    found = _DURATION.fullmatch(value.strip().lower())
+    if found is None:
+        raise ValueError(f"is no duration: {value!r}; {_DURATION_HINT}")
+    whole, fraction, unit = found.groups()
+    nano = int(whole) * _NANO_PER[unit]
+    nano += int((fraction or "0").ljust(9, "0")) * _NANO_PER[unit] // 1_000_000_000
+    return min(nano, _MAX)
+
+
+def moment(value: str) -> int:
+    """Unix nanoseconds of digits, RFC 3339, `now`, `now-15m`."""
+    if (number := natural(value)) is not None:
+        return number
+    # An unescaped + arrives as a blank.
+    if relative := _RELATIVE.fullmatch(value.strip().lower()):
+        sign, distance = relative.groups()
+        offset = duration(distance) if distance else 0
+        return min(_MAX, max(0, time.time_ns() + (-offset if sign == "-" else offset)))
+    found = _RFC_3339.fullmatch(value.strip())
+    if found is None:
+        raise ValueError(f"is no time: {value!r}; {_TIME_HINT}")
+    day, clock, fraction, zone = found.groups()
+    try:
+        return _unix_nano(day, clock or "00:00", fraction or "0", (zone or "Z").replace(" ", "+").upper())
+    except ValueError:
+        raise ValueError(f"is no time: {value!r}; {_TIME_HINT}") from None
+
+
+def _unix_nano(day: str, clock: str, fraction: str, zone: str) -> int:
+    at = datetime.fromisoformat(f"{day}T{clock}{zone}").astimezone(UTC)
+    nano = int(at.timestamp()) * 1_000_000_000 + int(fraction.ljust(9, "0"))
+    if not 0 <= nano <= _MAX:
+        raise ValueError
+    return nano
+
+
+def hex_id(length_bytes: int) -> Callable[[str], bytes]:
+    """A trace or span id in hex, in any case; a uuid's hyphens are ignored."""
+
+    def parse(value: str) -> bytes:
+        digits = value.replace("-", "")
+        if len(digits) != 2 * length_bytes or not re.fullmatch("[0-9A-Fa-f]+", digits):
+            raise ValueError(f"is no id: {value!r}; it has {2 * length_bytes} hex digits")
+        return bytes.fromhex(digits)
+
+    return parse
+
+
+def _enum(names: tuple[str, ...], prefix: str) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        name = value.lower().removeprefix(prefix)
+        if name in names:
+            return names.index(name)
+        number = natural(value)
+        if number is None or number >= 1 << 31:
+            raise ValueError(f"is {value!r}; one of {', '.join(names)}")
+        return number
+
+    return parse
+
+
+span_kind = _enum(KINDS, "span_kind_")
+span_status = _enum(STATUSES, "status_code_")
+
+
+def severity_number(value: str) -> int:
+    """A severity number: digits, or a name such as warn or ERROR2."""
+    if (number := natural(value)) is not None and number < 1 << 31:
+        return number
+    found = re.fullmatch("([A-Z]+)([2-4])?", value.strip().upper().removeprefix("SEVERITY_NUMBER_"))
+    name = _ALSO_CALLED.get(found[1], found[1]) if found else ""
+    if found is None or name not in SEVERITIES:
+        raise ValueError(f"is {value!r}; a number, or one of {', '.join(SEVERITIES).lower()}")
+    return SEVERITIES.index(name) * 4 + int(found[2] or 1)

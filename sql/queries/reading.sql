@@ -1,0 +1,41 @@
+-- name: page-by-second
+-- The newest of what a match-… statement finds. Whole seconds first: the indexes are ordered by them.
+SELECT m.* FROM __matches__ AS m
+ORDER BY m.__time__ / 1000000000 DESC, m.__time__ DESC, m.__group__ DESC, m.__id__ DESC
+LIMIT $6;
+
+-- name: page-by-time
+-- The newest of what a match-… statement finds, where an index has the very time.
+SELECT m.* FROM __matches__ AS m
+ORDER BY m.__time__ DESC, m.__group__ DESC
+LIMIT $6;
+
+-- name: page-earliest
+-- The earliest of what a match-… statement finds.
+SELECT m.* FROM __matches__ AS m
+ORDER BY m.__time__, m.__group__, m.__id__
+LIMIT $6;
+
+-- name: count-matches
+-- How many records a match-… statement finds, no more than $6.
+SELECT count(*) FROM (SELECT FROM __matches__ AS m LIMIT $6) AS counted;
+
+-- name: limit-statement
+-- Bound the next statements of this transaction.
+SELECT set_config('statement_timeout', $1, true);
+
+-- name: find-newest-key
+-- About the newest time that records of a signal are filed under: where to begin to look for the newest records.
+SELECT max(max_key_unix_nano) AS newest
+FROM (
+    SELECT signal, max_key_unix_nano FROM otel_ingest_ledger ORDER BY committed_at DESC LIMIT 200
+) AS latest
+WHERE signal = $1;
+
+-- name: find-any
+-- Whether a slice of time has any record.
+SELECT EXISTS (SELECT FROM __table__ AS t WHERE t.__time__ >= $1 AND t.__time__ < $2);
+
+-- name: find-oldest-partition
+-- Where the partitions of a table begin that may hold records from $2 on.
+SELECT min(lower_unix_nano) AS oldest FROM otel_partitions WHERE parent = $1 AND upper_unix_nano > $2;

@@ -1,0 +1,78 @@
+-- name: find-resources
+-- Resources by id.
+SELECT resource_id, service_name, service_namespace, schema_url, dropped_attributes_count, attributes, entity_refs
+FROM otel_resources_dim WHERE resource_id = ANY($1::bigint[]);
+
+-- name: find-scopes
+-- Scopes by id.
+SELECT scope_id, name, version, schema_url, dropped_attributes_count, attributes
+FROM otel_scopes_dim WHERE scope_id = ANY($1::bigint[]);
+
+-- name: find-span-series
+-- Span series by id.
+SELECT series_id, scope_id, kind_id, name, attributes
+FROM otel_span_series_dim WHERE series_id = ANY($1::bigint[]);
+
+-- name: find-log-series
+-- Log series by id.
+SELECT series_id, scope_id, severity_number, severity_text, event_name, attributes
+FROM otel_log_series_dim WHERE series_id = ANY($1::bigint[]);
+
+-- name: find-metric-series
+-- Metric series by id.
+SELECT series_id, metric_id, resource_id, scope_id, identity_hash, attributes, explicit_bounds, quantiles
+FROM otel_metric_series_dim WHERE series_id = ANY($1::bigint[]);
+
+-- name: find-metrics
+-- Metrics by id.
+SELECT metric_id, metric_type_id, aggregation_temporality_id, is_monotonic, name, unit, description, metadata
+FROM otel_metrics_dim WHERE metric_id = ANY($1::bigint[]);
+
+-- name: match-resources
+-- Resources of these services and namespaces; null = any. A service without a name has an invented one.
+SELECT resource_id FROM otel_resources_dim
+WHERE ($1::text[] IS NULL OR service_name = ANY($1) OR service_name IS NULL AND 'unknown_service' = ANY($1))
+    AND ($2::text[] IS NULL OR service_namespace = ANY($2));
+
+-- name: match-span-series
+-- Span series of these names and kinds; null = any.
+SELECT series_id FROM otel_span_series_dim
+WHERE ($1::text[] IS NULL OR name = ANY($1)) AND ($2::int[] IS NULL OR kind_id = ANY($2));
+
+-- name: match-log-series
+-- Log series from a severity on, of these event names; null = any.
+SELECT series_id FROM otel_log_series_dim
+WHERE ($1::int IS NULL OR severity_number >= $1) AND ($2::text[] IS NULL OR event_name = ANY($2));
+
+-- name: match-metric-series
+-- Series of these metrics and resources, with their metric's type; null = any.
+SELECT s.series_id, m.metric_type_id
+FROM otel_metrics_dim AS m JOIN otel_metric_series_dim AS s ON s.metric_id = m.metric_id
+WHERE ($1::text[] IS NULL OR m.name = ANY($1)) AND ($2::bigint[] IS NULL OR s.resource_id = ANY($2));
+
+-- name: list-metrics
+-- Metrics by name, of these names and resources, seen since $3; null = any. Another description is the same metric.
+SELECT m.name, m.metric_identity_hash, min(m.metric_type_id) AS metric_type_id, min(m.unit) AS unit,
+    min(m.aggregation_temporality_id) AS aggregation_temporality_id, bool_or(m.is_monotonic) AS is_monotonic,
+    (array_agg(m.description ORDER BY m.last_seen DESC))[1] AS description, max(m.last_seen) AS last_seen,
+    count(DISTINCT s.identity_hash) AS series_count
+FROM otel_metrics_dim AS m JOIN otel_metric_series_dim AS s ON s.metric_id = m.metric_id
+WHERE ($1::text[] IS NULL OR m.name = ANY($1)) AND ($2::bigint[] IS NULL OR s.resource_id = ANY($2))
+    AND ($3::timestamptz IS NULL OR m.last_seen >= $3)
+GROUP BY m.name, m.metric_identity_hash
+ORDER BY m.name COLLATE "C", m.metric_identity_hash;
+
+-- name: list-services
+-- Services with their resources.
+SELECT coalesce(service_name, 'unknown_service') AS service_name, service_namespace,
+    array_agg(resource_id) AS resource_ids, max(last_seen) AS last_seen
+FROM otel_resources_dim
+WHERE $1::text[] IS NULL OR service_namespace = ANY($1)
+GROUP BY 1, 2
+ORDER BY 1, 2 NULLS FIRST;
+
+-- name: count-by-resource
+-- Records of one signal in a window by resource.
+SELECT resource_id, count(*) AS records FROM __table__ AS t
+WHERE t.__time__ >= $1 AND t.__time__ < $2
+GROUP BY resource_id;

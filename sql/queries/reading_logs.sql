@@ -1,0 +1,13 @@
+-- name: match-logs
+-- Log records of a window, after a cursor ($3 to $5), of what else is asked for; null = any. $11 is one resource or
+-- series.
+SELECT __columns__
+FROM otel_logs_fact AS s
+WHERE s.time_unix_nano >= $1 AND s.time_unix_nano < $2
+    AND s.time_unix_nano / 1000000000 BETWEEN $1 / 1000000000 AND $2 / 1000000000
+    AND ($3::bigint IS NULL OR (s.time_unix_nano, s.trace_key, s.log_id) < ($3, $4::uuid, $5::bigint))
+    AND ($7::bigint[] IS NULL OR s.resource_id = ANY($7))
+    AND ($8::bigint[] IS NULL OR s.series_id = ANY($8))
+    AND ($9::uuid IS NULL OR s.trace_key = $9 AND s.has_trace)
+    AND ($10::bigint IS NULL OR s.span_id = $10)
+    AND ($11::bigint IS NULL OR s.__driver__ = $11);

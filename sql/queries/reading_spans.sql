@@ -1,0 +1,33 @@
+-- name: match-spans
+-- Spans of a window, after a cursor ($3 to $5), of what else is asked for; null = any. $14 is one resource or series.
+SELECT __columns__
+FROM otel_spans_fact AS s
+WHERE s.start_time_unix_nano >= $1 AND s.start_time_unix_nano < $2
+    AND s.start_time_unix_nano / 1000000000 BETWEEN $1 / 1000000000 AND $2 / 1000000000
+    AND ($3::bigint IS NULL OR (s.start_time_unix_nano, s.trace_id, s.span_id) < ($3, $4::uuid, $5::bigint))
+    AND ($7::bigint[] IS NULL OR s.resource_id = ANY($7))
+    AND ($8::bigint[] IS NULL OR s.series_id = ANY($8))
+    AND ($9::uuid IS NULL OR s.trace_id = $9)
+    AND ($10::bigint IS NULL OR s.span_id = $10)
+    AND ($11::int IS NULL OR coalesce(s.status_code_id, 0) = $11)
+    AND ($12::bigint IS NULL OR $12 <= otel_duration(
+        coalesce(s.sent_start_time_unix_nano, s.start_time_unix_nano), s.end_time_unix_nano))
+    AND ($13::bigint IS NULL OR $13 >= otel_duration(
+        coalesce(s.sent_start_time_unix_nano, s.start_time_unix_nano), s.end_time_unix_nano))
+    AND ($14::bigint IS NULL OR s.__driver__ = $14);
+
+-- name: find-span-events
+-- The events of these spans, in order.
+SELECT __columns__
+FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS k (trace_id, span_id, start_time_unix_nano)
+JOIN otel_span_events AS e USING (trace_id, span_id, start_time_unix_nano)
+WHERE e.start_time_unix_nano BETWEEN $4 AND $5
+ORDER BY e.ordinal;
+
+-- name: find-span-links
+-- The links of these spans, in order.
+SELECT __columns__
+FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS k (trace_id, span_id, start_time_unix_nano)
+JOIN otel_span_links AS e USING (trace_id, span_id, start_time_unix_nano)
+WHERE e.start_time_unix_nano BETWEEN $4 AND $5
+ORDER BY e.ordinal;
