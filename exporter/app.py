@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from queries.database import ReadDatabase
 from queries.routes import routes as query_routes
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -47,12 +48,14 @@ curl '{0}/api/metrics?since=1h'               then  curl '{0}/api/metrics/series
 
 def create_app(sidecar: Sidecar) -> Starlette:
     """The application around a sidecar, which it starts."""
-    reads = query_routes(sidecar.reading)
+    reading = ReadDatabase(sidecar.database_url, sidecar.settings)
+    reads = query_routes(reading)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         sidecar.start()
         yield
+        await reading.close()
 
     def take(signal: str) -> Any:
         async def endpoint(request: Request) -> Response:
@@ -148,4 +151,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return _status_response(answer_in, error.status_code, _RPC_CODES.get(error.status_code, 2), message, headers)
     shape = {"code": error.detail.lower().replace(" ", "_"), "message": f"{error.detail}: {request.url.path}"}
     return JSONResponse({"error": {**shape, "hint": "GET / says what to ask"}}, error.status_code, headers)
-

@@ -26,21 +26,20 @@ MAX_INTERNED_BYTES = 4096
 """A longer attribute is stored on its row: it would fill the cache and hardly repeats."""
 
 
-class Attribute(Struct, frozen=True):
-    """A distinct attribute that lies in series."""
+class Attribute(Struct, frozen=True, eq=False):
+    """A distinct attribute that lies in series; there is one object of each."""
 
     key: str
     value: AnyValue
-    json: bytes
 
 
 class Series(Entry):
     """A series as the decode path knows it.
 
-    `idents` name its attributes, `duplicates` counts the ones that a later one of the same key has replaced.
+    `duplicates` counts the attributes that a later one of the same key has replaced.
     """
 
-    idents: Sequence[int] = ()
+    attributes: Sequence[Attribute] = ()
     duplicates: int = 0
     records: int = 0
 
@@ -62,8 +61,9 @@ class Cardinality:
         self._max_interned_bytes = min(MAX_INTERNED_BYTES, limits.max_value_bytes)
         self._interned: dict[type[Codec], dict[Opaque, Interned]] = {}
         self._idents: dict[bytes, int] = {}
-        self._attributes: list[Attribute | None] = [None]
+        self._attributes: list[Attribute] = []
         self._distinct: dict[str, int] = {}
+        self._next_look: dict[str, int] = {}
         self._suspects: set[str] = set()
         self._tokens = float(constants.series_tokens)
         self._recent: deque[Series] = deque(maxlen=constants.recent_series)
@@ -71,12 +71,6 @@ class Cardinality:
     def interned(self, codec: Codec) -> dict[Opaque, Interned]:
         """The attributes known by their bytes in the codec's encoding."""
         return self._interned.setdefault(type(codec), {})
-
-    def attribute(self, ident: int) -> Attribute:
-        """The attribute behind an ident."""
-        found = self._attributes[ident]
-        assert found is not None
-        return found
 
     def intern(self, codec: Codec, raw: Opaque) -> Interned:
         """Decode an attribute that is not interned yet, and intern it where it belongs to the series."""
@@ -90,8 +84,8 @@ class Cardinality:
         identity = canonical([key, value])
         ident = self._idents.get(identity)
         if ident is None:
+            self._attributes.append(Attribute(key, value))
             ident = self._idents[identity] = len(self._attributes)
-            self._attributes.append(Attribute(key, value, json))
             self._count_distinct(key)
         interned = self.interned(codec)[raw] = (ident, key, json)
         return interned
@@ -101,9 +95,10 @@ class Cardinality:
     ) -> Series:
         """Remember a series under its place in the cache: `head` is what identifies it besides its attributes,
         `columns` are its columns but the hash and the attributes."""
-        attributes = {a.key: a.value for a in map(self.attribute, idents)}
+        found = [self._attributes[ident - 1] for ident in idents]
+        attributes = {a.key: a.value for a in found}
         row = Row((*columns, to_object(attributes)), attributes, self.owner)
-        series = Series(identity(*head, attributes), row, 0, idents, len(idents) - len(attributes))
+        series = Series(identity(*head, attributes), row, 0, found, len(found) - len(attributes))
         self.series[place] = series
         return series
 
@@ -116,7 +111,9 @@ class Cardinality:
     def _count_distinct(self, key: str) -> None:
         distinct = self._distinct.get(key, 0) + 1
         self._distinct[key] = distinct
-        if self.constants.min_distinct < distinct <= self.constants.max_distinct:
+        if distinct > self._next_look.get(key, self.constants.min_distinct) and distinct <= self.constants.max_distinct:
+            # A look costs a walk over all series: once for every quarter more values.
+            self._next_look[key] = distinct * 5 // 4
             self._suspects.add(key)
 
     def trim(self) -> None:
@@ -129,8 +126,9 @@ class Cardinality:
         self.series.clear()
         self._interned.clear()
         self._idents.clear()
-        self._attributes[1:] = []
+        self._attributes.clear()
         self._distinct.clear()
+        self._next_look.clear()
         self._suspects.clear()
         self._recent.clear()
 
@@ -142,9 +140,7 @@ class Cardinality:
         return bool(demoted)
 
     def _is_new_mostly(self, key: str) -> bool:
-        occurrences = sum(
-            s.records for s in self.series.values() if any(self.attribute(i).key == key for i in s.idents)
-        )
+        occurrences = sum(s.records for s in self.series.values() if any(a.key == key for a in s.attributes))
         return self._distinct[key] > self.constants.new_value_share * occurrences
 
     def earn(self, records: int) -> None:
@@ -153,35 +149,38 @@ class Cardinality:
         self._tokens = min(float(self.constants.series_tokens), earned)
 
     def spend(self, inserted: Iterable[Series]) -> bool:
-        """Product guard: pay for series rows that were really inserted; True if a key had to be demoted for it."""
+        """Product guard: pay for series rows that were really inserted; True if keys had to be demoted for it."""
         for series in inserted:
             self._tokens -= 1
             self._recent.append(series)
         if self._tokens >= 0:
             return False
-        key = self._costliest_key()
+        keys = self._costliest_keys()
         self._tokens = float(self.constants.series_tokens)
         self._recent.clear()
-        self._demote([key] if key is not None else [])
-        return key is not None
+        self._demote(keys)
+        return bool(keys)
 
-    def _costliest_key(self) -> str | None:
-        """The key without which the recent series are fewest; the one with most values where that hardly helps."""
-        window = [frozenset(s.idents) for s in self._recent if not self._has_high(s)]
-        holders: dict[str, set[int]] = {}
-        for idents in window:
-            for ident in idents:
-                holders.setdefault(self.attribute(ident).key, set()).add(ident)
-        if not holders:
-            return None
-        left = {key: len({idents - values for idents in window}) for key, values in holders.items()}
-        best = min(left, key=lambda key: left[key])
-        if left[best] > 0.9 * len(window):
-            return max(holders, key=lambda key: len(holders[key]))
-        return best
-
-    def _has_high(self, series: Series) -> bool:
-        return any(self.attribute(ident).key in self.high for ident in series.idents)
+    def _costliest_keys(self) -> list[str]:
+        """The keys without which half of the recent series would not be: each time the one whose omission leaves the
+        fewest, or where no single one helps the one with most values."""
+        window = {frozenset(s.attributes) for s in self._recent if not any(a.key in self.high for a in s.attributes)}
+        enough = len(window) // 2
+        keys: list[str] = []
+        while len(window) > enough:
+            holders: dict[str, set[Attribute]] = {}
+            for attributes in window:
+                for attribute in attributes:
+                    holders.setdefault(attribute.key, set()).add(attribute)
+            if not holders:
+                break
+            left = {key: len({attributes - values for attributes in window}) for key, values in holders.items()}
+            key = min(left, key=lambda key: left[key])
+            if left[key] > 0.9 * len(window):
+                key = max(holders, key=lambda key: len(holders[key]))
+            keys.append(key)
+            window = {attributes - holders[key] for attributes in window}
+        return keys
 
     def _demote(self, keys: list[str]) -> None:
         self.demoted += keys

@@ -17,7 +17,7 @@ from exporter.attributes import Limits, settle, to_object
 from exporter.database import Connection, Database
 from exporter.otlp.anyvalue import escape_nul, identity, to_json
 from exporter.otlp.records import AnyValue, Codec, Opaque, Resource, Scope
-from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, Promotion
+from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Promotion
 from sql import query
 
 _TRUST_S = 3000
@@ -54,6 +54,8 @@ METRIC_SERIES = Kind(
     "otel_metric_series_dim", "series_id", "series_hash", "insert-metric-series", "otel_metric_series_attrs_"
 )
 
+KINDS = (RESOURCES, SCOPES, METRICS, SPAN_SERIES, LOG_SERIES, METRIC_SERIES)
+
 
 class Row(Struct):
     """A dimension row: its columns after the hash, and the attributes of which the promoted ones get typed rows."""
@@ -84,25 +86,24 @@ _Place = tuple[type[Codec], Opaque, str, Kind]
 class Dimensions:
     """Every dimension's ids, cached; one writer at a time, so that what two requests miss is stored once."""
 
-    def __init__(self, database: Database, max_ids: int, limits: Limits) -> None:
+    def __init__(self, database: Database, max_resources: int, max_series: int, limits: Limits) -> None:
         self._database = database
         self._limits = limits
-        self._max_ids = max_ids
+        self._max_resources, self._max_series = max_resources, max_series
         self._ids: dict[Kind, dict[bytes, int]] = {}
-        self._key_ids: dict[str, int] = {}
         self._opaque: dict[_Place, Known] = {}
         self._lock = asyncio.Lock()
         self._born = monotonic()
 
     def is_due(self) -> bool:
         """Whether what is cached must be confirmed again, or has grown too large."""
-        size = sum(map(len, self._ids.values())) + len(self._key_ids) + len(self._opaque)
-        return monotonic() - self._born > _TRUST_S or size > self._max_ids
+        largest = max(map(len, self._ids.values()), default=0)
+        full = len(self._opaque) > self._max_resources or largest > self._max_series
+        return full or monotonic() - self._born > _TRUST_S
 
     def forget(self) -> None:
         """Empty the caches; what is asked for is found again and confirmed."""
         self._ids.clear()
-        self._key_ids.clear()
         self._opaque.clear()
         self._born = monotonic()
 
@@ -143,57 +144,72 @@ class Dimensions:
         return known
 
     async def ensure(self, kind: Kind, entries: Mapping[bytes, Entry], promotion: Promotion) -> set[bytes]:
-        """Find or make the rows of the entries (by hash); afterwards `known` has their ids. Returns the hashes of those really inserted.
+        """Find or make the rows of the entries (by hash); afterwards `known` has their ids.
 
-        Raises StorageUnavailable (safe to retry: idempotent).
+        Returns the hashes of those that were really inserted. Raises StorageUnavailable (safe to retry: idempotent).
         """
         async with self._lock:
             ids = self._ids.setdefault(kind, {})
             missing = {row_hash: entries[row_hash].row for row_hash in sorted(entries) if row_hash not in ids}
             if not missing:
                 return set()
-            found, inserted = await self._database.retrying(lambda c: self._store(c, kind, missing, promotion))
+            found, inserted = await self._database.retrying(lambda c: _store(c, kind, missing, promotion))
             self._ids.setdefault(kind, {}).update(found)
             return inserted
 
-    async def _store(
-        self, connection: Connection, kind: Kind, rows: dict[bytes, Row], promotion: Promotion
-    ) -> tuple[dict[bytes, int], set[bytes]]:
-        found = await self._find(connection, kind, list(rows))
-        new = [row_hash for row_hash in rows if row_hash not in found]
-        if not new:
-            return found, set()
-        key_ids = await self._ensure_keys(connection, {key for h in new for key in rows[h].attributes})
-        columns = zip(*((row_hash, *rows[row_hash].columns) for row_hash in new), strict=True)
-        inserted = dict(await connection.fetch(query("dimensions", kind.insert), *map(list, columns)))
-        if kind.attributes is not None:
-            await _store_promoted(connection, kind.attributes, inserted, rows, key_ids, promotion)
-        found |= inserted
-        if raced := [row_hash for row_hash in new if row_hash not in inserted]:
-            found |= await self._find(connection, kind, raced)
-        return found, set(inserted)
 
-    async def _find(self, connection: Connection, kind: Kind, hashes: list[bytes]) -> dict[bytes, int]:
+async def _store(
+    connection: Connection, kind: Kind, rows: dict[bytes, Row], promotion: Promotion
+) -> tuple[dict[bytes, int], set[bytes]]:
+    found = await _find(connection, kind, list(rows))
+    new = [row_hash for row_hash in rows if row_hash not in found]
+    if not new:
+        return found, set()
+    key_ids = await _ensure_keys(connection, {key for h in new for key in rows[h].attributes})
+    columns = zip(*((row_hash, *rows[row_hash].columns) for row_hash in new), strict=True)
+    inserted = dict(await connection.fetch(query("dimensions", kind.insert), *map(list, columns)))
+    if kind.attributes is not None:
+        await _store_promoted(connection, kind, inserted, rows, key_ids, promotion)
+    found |= inserted
+    if raced := [row_hash for row_hash in new if row_hash not in inserted]:
+        found |= await _find(connection, kind, raced)
+    return found, set(inserted)
+
+
+async def _find(connection: Connection, kind: Kind, hashes: list[bytes]) -> dict[bytes, int]:
+    rows = await connection.fetch(kind.statement("find-dimensions"), hashes)
+    if stale := [row[0] for row in rows if row["stale"]]:
+        # A row that pruning took in the meantime is not found the second time, and made again.
+        await connection.execute(kind.statement("touch-dimensions"), stale)
         rows = await connection.fetch(kind.statement("find-dimensions"), hashes)
-        if stale := [row[0] for row in rows if row["stale"]]:
-            # A row that pruning took in the meantime is not found the second time, and made again.
-            await connection.execute(kind.statement("touch-dimensions"), stale)
-            rows = await connection.fetch(kind.statement("find-dimensions"), hashes)
-        return {row[0]: row[1] for row in rows}
+    return {row[0]: row[1] for row in rows}
 
-    async def _ensure_keys(self, connection: Connection, keys: Iterable[str]) -> dict[str, int]:
-        hashes = {key_hash(key): key for key in keys if key not in self._key_ids}
-        wanted = sorted(hashes)
-        found: dict[bytes, int] = {}
-        if wanted:
-            found = dict(await connection.fetch(query("dimensions", "find-keys"), wanted))
-            new = [h for h in wanted if h not in found]
-            names = [escape_nul(hashes[h]) for h in new]
-            found |= dict(await connection.fetch(query("dimensions", "insert-keys"), new, names))
-            if raced := [h for h in new if h not in found]:
-                found |= dict(await connection.fetch(query("dimensions", "find-keys"), raced))
-        key_ids = {hashes[h]: key_id for h, key_id in found.items()}
-        return key_ids | {key: self._key_ids[key] for key in keys if key in self._key_ids}
+
+async def _ensure_keys(connection: Connection, keys: Iterable[str]) -> dict[str, int]:
+    """The ids of attribute keys, registering the new ones."""
+    hashes = {key_hash(key): key for key in keys}
+    found: dict[bytes, int] = dict(await connection.fetch(query("dimensions", "find-keys"), sorted(hashes)))
+    if new := sorted(set(hashes) - set(found)):
+        names = [escape_nul(hashes[h]) for h in new]
+        found |= dict(await connection.fetch(query("dimensions", "insert-keys"), new, names))
+    if raced := [h for h in new if h not in found]:
+        found |= dict(await connection.fetch(query("dimensions", "find-keys"), raced))
+    return {hashes[h]: key_id for h, key_id in found.items()}
+
+
+async def prune(connection: Connection, kind: Kind, age_s: float) -> int:
+    """Delete the rows that were not confirmed for `age_s` seconds, with their typed attributes; returns how many."""
+    gone = [row[0] for row in await connection.fetch(kind.statement("prune-dimensions"), age_s)]
+    if gone and kind.attributes is not None:
+        for of_type in TYPES:
+            await connection.execute(_typed("prune-typed-attributes", kind, of_type), gone)
+    return len(gone)
+
+
+def _typed(name: str, kind: Kind, of_type: str) -> str:
+    assert kind.attributes is not None
+    text = kind.statement(name).replace(kind.table, kind.attributes + of_type)
+    return text.replace("__type__", _SQL_TYPES[of_type])
 
 
 def key_hash(key: str) -> bytes:
@@ -203,7 +219,7 @@ def key_hash(key: str) -> bytes:
 
 async def _store_promoted(
     connection: Connection,
-    prefix: str,
+    kind: Kind,
     ids: Mapping[bytes, int],
     rows: Mapping[bytes, Row],
     key_ids: Mapping[str, int],
@@ -216,9 +232,8 @@ async def _store_promoted(
             if promotion.is_promoted(row.owner, key, value):
                 stored = escape_nul(value) if isinstance(value, str) else value
                 typed.setdefault(TYPE_OF[type(value)], []).append((row_id, key_ids[key], stored))
-    for kind, values in typed.items():
-        statement = query("dimensions", "insert-typed-attributes")
-        statement = statement.replace("__table__", prefix + kind).replace("__type__", _SQL_TYPES[kind])
+    for of_type, values in typed.items():
+        statement = _typed("insert-typed-attributes", kind, of_type)
         await connection.execute(statement, *map(list, zip(*values, strict=True)))
 
 

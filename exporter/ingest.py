@@ -7,20 +7,20 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from exporter.attributes import Limits
 from exporter.batch import Batch, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
-from exporter.dimensions import Dimensions
+from exporter.dimensions import Dimensions, Entry, Kind
 from exporter.errors import StorageUnavailable
 from exporter.logs import Logs
 from exporter.metrics import Metrics
 from exporter.otlp.http import Encoding
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
-from exporter.otlp.records import LOGS, METRICS, SPANS, Codec, Refusal, ScopeRecords
+from exporter.otlp.records import LOGS, METRICS, SPANS, Codec, Refusal
 from exporter.place import Place, Receipts, Window
 from exporter.promotion import Promotion
 from exporter.settings import Settings
@@ -28,8 +28,10 @@ from exporter.traces import Traces
 from exporter.writer import Queue
 
 T = TypeVar("T")
+Part = tuple[Sequence[Any], Place]
+"""Records of one resource and scope, and where they go."""
 SLICE = 500
-"""Records between two yields to the event loop."""
+"""Records between two yields to the event loop, and for which missing dimension rows are stored together."""
 
 _NANO = 1_000_000_000
 _CODECS: dict[Encoding, Callable[[], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
@@ -81,39 +83,53 @@ class Ingest:
         rows: list[list[Row]] = [[] for _ in signal.tables]
         refusals: list[Refusal] = []
         window = self._window(signal.name)
+        chunk: list[Part] = []
+        size = 0
         for group in signal.records(codec, body):
             resource = await self._dimensions.resource(codec, self.promotion, group.resource, group.resource_schema_url)
             scope = await self._dimensions.scope(codec, self.promotion, group.scope, group.scope_schema_url)
             place = Place(codec, self.promotion, window, resource, scope, refusals)
-            for part in _slices(group):
-                await self._build(signal, part, place, rows)
-                await asyncio.sleep(0)
+            for start in range(0, len(group.records), SLICE):
+                part = group.records[start : start + SLICE]
+                chunk.append((part, place))
+                size += len(part)
+                if size >= SLICE:
+                    await self._build(signal, codec, chunk, rows)
+                    chunk, size = [], 0
+                    await asyncio.sleep(0)
+        await self._build(signal, codec, chunk, rows)
         refusals = [*codec.findings.refusals, *refusals]
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.
             digest = os.urandom(32)
         return _new_batch(signal, digest, rows, refusals, codec, len(body))
 
-    async def _build(self, signal: Signal, part: Sequence[Any], place: Place, rows: list[list[Row]]) -> None:
-        """Rows of a slice: built again until every dimension row that they point to is stored."""
+    async def _build(self, signal: Signal, codec: Codec, chunk: list[Part], rows: list[list[Row]]) -> None:
+        """Rows of a chunk: parts whose dimension rows are not all stored yet are built again when they are."""
         cardinality = signal.cardinality
         if cardinality is not None:
-            cardinality.earn(len(part))
-        lengths = [len(table) for table in rows]
-        refused, sanitised = len(place.refusals), dict(place.codec.findings.sanitised)
-        while True:
-            kind, missing = signal.build(part, place, rows)
-            if not missing:
-                return
-            for table, length in zip(rows, lengths, strict=True):
-                del table[length:]
-            del place.refusals[refused:]
-            place.codec.findings.sanitised = dict(sanitised)
-            if cardinality is not None and cardinality.review():
+            cardinality.earn(sum(len(part) for part, _ in chunk))
+        while chunk:
+            missing: dict[Kind, dict[bytes, Entry]] = {}
+            again = []
+            for part, place in chunk:
+                lengths = [len(table) for table in rows]
+                refused, sanitised = len(place.refusals), dict(codec.findings.sanitised)
+                kind, entries = signal.build(part, place, rows)
+                if entries:
+                    for table, length in zip(rows, lengths, strict=True):
+                        del table[length:]
+                    del place.refusals[refused:]
+                    codec.findings.sanitised = sanitised
+                    missing.setdefault(kind, {}).update(entries)
+                    again.append((part, place))
+            chunk = again
+            if not missing or (cardinality is not None and cardinality.review()):
                 continue
-            inserted = await self._dimensions.ensure(kind, missing, self.promotion)
-            if cardinality is not None:
-                cardinality.spend([missing[row_hash] for row_hash in sorted(inserted)])  # type: ignore[misc]
+            for kind, entries in missing.items():
+                inserted = await self._dimensions.ensure(kind, entries, self.promotion)
+                if cardinality is not None:
+                    cardinality.spend(entries[row_hash] for row_hash in sorted(inserted))  # type: ignore[misc]
 
     def _window(self, signal: str) -> Window:
         now = time.time_ns()
@@ -131,12 +147,6 @@ class Ingest:
         self.traces.cardinality.trim()
         self.logs.cardinality.trim()
         self.metrics.trim()
-
-
-def _slices(group: ScopeRecords[Any]) -> Iterator[Sequence[Any]]:
-    records = group.records
-    for start in range(0, len(records), SLICE):
-        yield records[start : start + SLICE]
 
 
 def _new_batch(

@@ -4,10 +4,10 @@ Source: docs/operate.md, "Data life".
 """
 
 import logging
-import time
+from functools import partial
 
-from exporter.database import Connection, Database
-from exporter.dimensions import KINDS
+from exporter.database import Database
+from exporter.dimensions import KINDS, prune
 from exporter.partitions import Partitions
 from exporter.settings import Settings
 
@@ -49,8 +49,5 @@ async def _prune(database: Database, settings: Settings) -> None:
     longest = max(seconds for seconds in kept if seconds is not None)
     age_s = longest + settings.accept_future + settings.partition_interval + _DAY_S
 
-    async def delete(connection: Connection) -> None:
-        for kind in KINDS:
-            await connection.execute(kind.statement("prune-dimensions"), age_s)
-
-    await database.retrying(delete)
+    for kind in KINDS:
+        await database.retrying(partial(prune, kind=kind, age_s=age_s))

@@ -16,6 +16,7 @@ from exporter.database import Connection, Database
 from exporter.dimensions import Dimensions, key_hash
 from exporter.errors import Overloaded, PostelError, ShuttingDown, StorageUnavailable, Unavailable
 from exporter.ingest import Ingest
+from exporter.maintenance import maintain
 from exporter.otlp.anyvalue import unescape_nul
 from exporter.partitions import Partitions
 from exporter.promotion import Promotion
@@ -35,12 +36,11 @@ class Sidecar:
     """One process: its database connections, caches, writers and background work."""
 
     def __init__(self, settings: Settings, promotion: Promotion, database_url: str) -> None:
-        self.settings, self._promotion, self._url = settings, promotion, database_url
+        self.settings, self.database_url, self._promotion = settings, database_url, promotion
         self.telemetry = Telemetry()
         timeout_s = settings.statement_timeout
         self._control = Database(database_url, 1, timeout_s, "postel control")
         self._writing = Database(database_url, settings.writers, timeout_s, "postel writer")
-        self.reading = ReadDatabase(database_url, settings)
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
         self._ingest: Ingest | None = None
@@ -106,7 +106,6 @@ class Sidecar:
         for task in (*self._tasks, *self._writers):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._writers, return_exceptions=True)
-        await self.reading.close()
         await self._writing.close()
         await self._control.close()
 
@@ -136,13 +135,15 @@ class Sidecar:
         async with self._control.transaction() as connection:
             may_migrate = await connection.fetchval(query("migrations", "may-migrate"))
         if may_migrate:
-            await migrations.migrate(self._url)
+            await migrations.migrate(self.database_url)
         async with self._control.transaction() as connection:
             await migrations.require(connection)
             digest_key = await connection.fetchval(query("ledger", "read-digest-key"))
         await self._partitions.make_ahead()
         limits = Limits(self.settings.max_attributes, self.settings.max_attribute_value_bytes)
-        dimensions = Dimensions(self._control, self.settings.max_cached_resources, limits)
+        dimensions = Dimensions(
+            self._control, self.settings.max_cached_resources, self.settings.max_cached_series, limits
+        )
         ingest = Ingest(self.settings, self._promotion, dimensions, self._queue, digest_key)
         await self._share_verdicts(ingest)
         return ingest
@@ -155,7 +156,7 @@ class Sidecar:
                 await self._share_verdicts(ingest)
                 if time.monotonic() >= partitions_at:
                     partitions_at = time.monotonic() + _PARTITIONS_ROUND_S
-                    await maintain(self._partitions, self.settings)
+                    await maintain(self._control, self._partitions, self.settings)
             except PostelError as error:
                 log.warning("maintenance is put off: %s", error)
 
@@ -196,13 +197,3 @@ async def _obstacle(connection: Connection) -> str:
         missing = await connection.fetch(query("migrations", "count-partitions-ahead"), time.time_ns())
         return f"no partition for now: {', '.join(sorted(row[0] for row in missing))}" if missing else ""
     return "the schema is older than this version needs: run `postel migrate`"
-
-
-async def maintain(partitions: Partitions, settings: Settings) -> list[str]:
-    """Make partitions ahead and drop what retention says; returns the names of dropped partitions."""
-    await partitions.make_ahead()
-    kept = settings.retention
-    dropped = await partitions.drop_before({"spans": kept.spans, "logs": kept.logs, "metrics": kept.metrics})
-    if dropped:
-        log.info("retention dropped %d partitions", len(dropped))
-    return dropped
