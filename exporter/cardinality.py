@@ -26,6 +26,10 @@ MAX_INTERNED_BYTES = 4096
 """A longer attribute is stored on its row: it would fill the cache and hardly repeats."""
 
 
+MAX_ROW_KEYS = 10_000
+"""Keys whose short values are cut by hand."""
+
+
 class Attribute(Struct, frozen=True, eq=False):
     """A distinct attribute that lies in series; there is one object of each."""
 
@@ -62,6 +66,7 @@ class Cardinality:
         self._interned: dict[type[Codec], dict[Opaque, Interned]] = {}
         self._idents: dict[bytes, int] = {}
         self._attributes: list[Attribute] = []
+        self._row_keys: dict[bytes, tuple[str, bytes]] = {}
         self._distinct: dict[str, int] = {}
         self._next_look: dict[str, int] = {}
         self._suspects: set[str] = set()
@@ -74,12 +79,18 @@ class Cardinality:
 
     def intern(self, codec: Codec, raw: Opaque) -> Interned:
         """Decode an attribute that is not interned yet, and intern it where it belongs to the series."""
+        short = codec.short_attribute(raw)
+        if short is not None and (row_key := self._row_keys.get(short[0])) is not None:
+            return 0, row_key[0], row_key[1] + short[1]
         attribute = codec.attribute(raw)
         key, value = attribute.key, attribute.value
         if key in self.high or len(raw) > self._max_interned_bytes:
             clipped = self.limits.clip(value)
             self.clipped += clipped is not value
-            return 0, key, to_json(escape_nul(key)) + b":" + to_json(clipped)
+            key_json = to_json(escape_nul(key)) + b":"
+            if short is not None and key in self.high and len(self._row_keys) < MAX_ROW_KEYS:
+                self._row_keys[short[0]] = key, key_json
+            return 0, key, key_json + to_json(clipped)
         json = to_json(escape_nul(key)) + b":" + to_json(value)
         identity = canonical([key, value])
         ident = self._idents.get(identity)

@@ -15,9 +15,10 @@ from exporter.dimensions import LOG_SERIES, Dimensions, Entry, Missing
 from exporter.errors import UndecodableBody
 from exporter.otlp.anyvalue import escape_nul, to_json
 from exporter.otlp.records import LOGS, Codec, LogRecord, ScopeRecords
-from exporter.place import Place, optional_id, signed, signed32
+from exporter.place import Place, optional_id, signed, signed32, signed_id
 
 Row = tuple[Any, ...]
+_INT64_MAX = (1 << 63) - 1
 
 
 class Logs:
@@ -44,7 +45,8 @@ class Logs:
         rows are not complete, and it must be called again."""
         codec, cardinality = place.codec, self.cardinality
         get, known = cardinality.interned(codec).get, cardinality.series.get
-        intern, file, resolve = cardinality.intern, place.window.file, self._dimensions.resolve
+        intern, resolve = cardinality.intern, self._dimensions.resolve
+        low, high = place.window.low, place.window.high
         dropped = place.promotion.dropped(LOGS)
         resource_id, scope_id = place.resource[0], place.scope[0]
         max_attributes = cardinality.limits.max_attributes
@@ -79,10 +81,15 @@ class Logs:
                 codec.findings.sanitise("duplicate_key", count - len(ids) + 4 - len(on_row) + series.duplicates)
             if cardinality.clipped or cut:
                 cut += cardinality.take_clipped(codec, cut)
-            filed, sent = self._file(place, log) if not log.time_unix_nano else file(log.time_unix_nano)
+            filed, sent = log.time_unix_nano, None
+            if not low <= filed < high:
+                filed, sent = self._file(place, log)
             trace_id = optional_id(place, log.trace_id, 16) if log.trace_id else None
-            span_id = optional_id(place, log.span_id, 8) if log.span_id else None
+            span_id = None
+            if log.span_id and (raw_id := optional_id(place, log.span_id, 8)):
+                (span_id,) = signed_id(raw_id)
             text = type(body) is str
+            observed = log.observed_time_unix_nano
             put(
                 (
                     trace_id or _uuid7(receipt_ms),
@@ -90,8 +97,8 @@ class Logs:
                     getrandbits(53),
                     resource_id,
                     series_id,
-                    signed(log.observed_time_unix_nano) or None,
-                    None if span_id is None else int.from_bytes(span_id, "big", signed=True),
+                    (observed if observed <= _INT64_MAX else signed(observed)) or None,
+                    span_id,
                     sent,
                     log.dropped_attributes_count + cut or None,
                     signed32(log.flags) if log.flags else None,
@@ -105,6 +112,8 @@ class Logs:
 
     def _file(self, place: Place, log: LogRecord) -> tuple[int, int | None]:
         """A log without a time is filed under the time it was observed."""
+        if log.time_unix_nano:
+            return place.window.file(log.time_unix_nano)
         if not log.observed_time_unix_nano:
             place.codec.findings.sanitise("no_time")
         filed, _ = place.window.file(log.observed_time_unix_nano)

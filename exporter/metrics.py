@@ -16,7 +16,7 @@ from exporter.dimensions import METRIC_SERIES, METRICS, Dimensions, Entry, Missi
 from exporter.errors import UndecodableBody
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import escape_nul, identity
-from exporter.place import Place, optional_id, signed, signed32
+from exporter.place import Place, optional_id, signed, signed32, signed_id
 
 Point = tuple[Any, ...]
 _INT32_MAX = (1 << 31) - 1
@@ -196,7 +196,7 @@ class Metrics:
                     *key,
                     signed(exemplar.time_unix_nano),
                     *_number_columns(exemplar.value),
-                    None if span_id is None else int.from_bytes(span_id, "big", signed=True),
+                    None if span_id is None else signed_id(span_id)[0],
                     ordinal,
                     optional_id(place, exemplar.trace_id, 16),
                     to_object(attributes) if attributes else None,

@@ -3,6 +3,7 @@
 Source: docs/architecture.md, "Times"; opentelemetry-proto `trace.proto`, `logs.proto`, `metrics.proto`.
 """
 
+import struct
 import time
 
 from msgspec import Struct
@@ -24,6 +25,10 @@ def signed(value: int) -> int:
 def signed32(value: int) -> int | None:
     """A uint32 as the same 32 bits in an int; None for 0, which most are."""
     return (value if value < 1 << 31 else value - (1 << 32)) or None
+
+
+signed_id = struct.Struct(">q").unpack
+"""A span id as a tuple of one bigint."""
 
 
 def optional_id(place: "Place", raw: bytes, length: int) -> bytes | None:

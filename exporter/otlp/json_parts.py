@@ -4,6 +4,7 @@ Source: opentelemetry-proto `common.proto`, `resource.proto`, `trace.proto`, and
 Encoding" (ids are hex, enums are integers).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -17,6 +18,11 @@ from exporter.otlp.json_fields import Malformed, base64, check_u64, decode, doub
 
 _ANY_DEPTH = -1_000
 _STATUS_CODES: Mapping[str, int] = dict(StatusMessage.StatusCode.items())
+
+_short_attribute = re.compile(
+    rb'\{"key":"([ !#-\[\]-~]+)","value":\{'
+    rb'(?:"stringValue":("[ !#-\[\]-~]*")|"intValue":("?)(-?(?:0|[1-9]\d{0,17}))\3)\}\}'
+).fullmatch
 
 _KEY_VALUE = msgspec.json.Decoder(wire.KeyValue)
 _ANY_VALUE = msgspec.json.Decoder(wire.AnyValue | None)
@@ -33,6 +39,11 @@ class JsonParts:
 
     def __init__(self) -> None:
         self.findings = r.Findings()
+
+    def short_attribute(self, raw: r.Opaque) -> tuple[bytes, bytes] | None:
+        # Written as every SDK writes it: no white space, the key first, a string or int without anything to unescape.
+        found = _short_attribute(raw)
+        return None if found is None else (found[1], found[2] or found[4])
 
     def attribute_key(self, raw: r.Opaque) -> str:
         return decode(_KEY_VALUE, raw).key or ""

@@ -7,6 +7,7 @@ Enums are int32 in the copies: OTLP's enums are open.
 Source: opentelemetry-proto; https://protobuf.dev/programming-guides/encoding/.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -117,9 +118,7 @@ class ProtobufCodec:
         for resource in self._parse(_MetricsData, body).resource_metrics:
             for scope in resource.scope_metrics:
                 metrics = [_metric(metric) for metric in scope.metrics]
-                yield r.ScopeRecords(
-                    resource.resource, resource.schema_url, scope.scope, scope.schema_url, metrics
-                )
+                yield r.ScopeRecords(resource.resource, resource.schema_url, scope.scope, scope.schema_url, metrics)
 
     def attribute_key(self, raw: r.Opaque) -> str:
         # KeyValue{1: key}, as every encoder writes it: the key first, with a length of one byte.
@@ -127,25 +126,44 @@ class ProtobufCodec:
             return raw[2 : 2 + raw[1]].decode(errors="replace")
         return self.attribute(raw).key
 
+    def short_attribute(self, raw: r.Opaque) -> tuple[bytes, bytes] | None:
+        # KeyValue{1: key, 2: AnyValue{1: string | 3: int}}, every length in one byte and exactly as long as said.
+        try:
+            end = raw[1] + 2
+            kind = raw[end + 2]
+            if raw[0] != 10 or end > 129 or raw[end] != 18 or raw[end + 1] != len(raw) - end - 2 or raw[end + 1] > 127:
+                return None
+            if kind == 10 and raw[end + 3] == len(raw) - end - 4 and not _needs_escape(raw, end + 4):
+                return raw[:end], b'"%b"' % raw[end + 4 :]
+            if kind == 24 and 4 <= len(raw) - end <= 12 and (json := _varint_json(raw, end + 3)) is not None:
+                return raw[:end], json
+        except IndexError:
+            pass
+        return None
+
     def attribute(self, raw: r.Opaque) -> r.KeyValue:
         return self._key_value(self._parse(common_pb2.KeyValue, raw))
 
     def any_value(self, raw: r.Opaque) -> r.AnyValue:
+        # AnyValue{1: string} of up to 16,383 bytes, which most log bodies are.
+        if raw[:1] == b"\n" and len(raw) > 2 and raw.isascii() and raw[1] == len(raw) - 2:
+            return raw[2:].decode()
+        if raw[:1] == b"\n" and len(raw) > 130 and raw[1] - 128 + (raw[2] << 7) == len(raw) - 3 and raw[2] < 128:
+            text = raw[3:]
+            if text.isascii():
+                return text.decode()
         return self._value(self._parse(common_pb2.AnyValue, raw), 1)
 
     def resource(self, raw: r.Opaque) -> r.Resource:
         message = self._parse(resource_pb2.Resource, raw)
         entities = [
-            r.EntityRef(e.schema_url, e.type, list(e.id_keys), list(e.description_keys))
-            for e in message.entity_refs
+            r.EntityRef(e.schema_url, e.type, list(e.id_keys), list(e.description_keys)) for e in message.entity_refs
         ]
         return r.Resource(self._attributes(message), message.dropped_attributes_count, entities)
 
     def scope(self, raw: r.Opaque) -> r.Scope:
         message = self._parse(common_pb2.InstrumentationScope, raw)
-        return r.Scope(
-            message.name, message.version, self._attributes(message), message.dropped_attributes_count
-        )
+        return r.Scope(message.name, message.version, self._attributes(message), message.dropped_attributes_count)
 
     def status(self, raw: r.Opaque) -> r.Status:
         message = self._parse(trace_pb2.Status, raw)
@@ -171,9 +189,7 @@ class ProtobufCodec:
     def exemplar(self, raw: r.Opaque) -> r.Exemplar:
         message = self._parse(metrics_pb2.Exemplar, raw)
         attributes = [self._key_value(a) for a in message.filtered_attributes]
-        return r.Exemplar(
-            message.time_unix_nano, _number(message), message.trace_id, message.span_id, attributes
-        )
+        return r.Exemplar(message.time_unix_nano, _number(message), message.trace_id, message.span_id, attributes)
 
     def _attributes(self, message: Any) -> list[r.KeyValue]:
         return [self._key_value(a) for a in message.attributes]
@@ -233,6 +249,20 @@ class ProtobufCodec:
             getattr(message, name)[:] = fixed
         if changed:
             self.findings.sanitise("invalid_utf8", changed)
+
+
+_needs_escape = re.compile(rb"[^ !#-\[\]-~]").search
+
+
+def _varint_json(raw: bytes, start: int) -> bytes | None:
+    """A varint of up to nine bytes (so no negative one) as JSON; None where bytes follow it."""
+    value = shift = 0
+    for byte in raw[start:]:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            break
+    return b"%d" % value if start + shift // 7 == len(raw) else None
 
 
 @cache
@@ -311,9 +341,7 @@ def _number(message: Any) -> int | float | None:
 
 
 def _number_point(p: Any) -> r.NumberDataPoint:
-    return r.NumberDataPoint(
-        p.attributes, p.start_time_unix_nano, p.time_unix_nano, p.flags, p.exemplars, _number(p)
-    )
+    return r.NumberDataPoint(p.attributes, p.start_time_unix_nano, p.time_unix_nano, p.flags, p.exemplars, _number(p))
 
 
 def _optional(message: Any, name: str) -> float | None:

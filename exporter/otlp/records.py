@@ -273,6 +273,10 @@ class Codec(Protocol):
     def attribute(self, raw: Opaque) -> KeyValue:
         """One KeyValue."""
 
+    def short_attribute(self, raw: Opaque) -> tuple[bytes, bytes] | None:
+        """(what stands for the key, the value's stored JSON) of an attribute so plain that it can be cut by hand; None
+        for any other. Two attributes of one key may have the same first part, those of two keys never."""
+
     def any_value(self, raw: Opaque) -> AnyValue:
         """One AnyValue; None for b""."""
 
