@@ -6,6 +6,7 @@ finish and commit what is in flight, then close.
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 from contextlib import suppress
@@ -86,10 +87,10 @@ def _listen(bind: str) -> socket.socket:
 
 def _hypercorn(listener: socket.socket) -> Config:
     config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    config.bind = [f"fd://{listener.detach()}"]
+    config.errorlog = logging.getLogger("hypercorn.error")
     config.keep_alive_timeout = _KEEP_ALIVE_S
     config.include_server_header = False
-    config.accesslog = None
     return config
 
 
