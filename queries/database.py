@@ -38,7 +38,7 @@ class ReadDatabase:
                 "application_name": "postel reader",
                 "default_transaction_read_only": "on",
                 "statement_timeout": timeout_ms,
-                "idle_in_transaction_session_timeout": timeout_ms,
+                "idle_in_transaction_session_timeout": str(int(self._timeout_s * 2000)),
                 "jit": "off",
                 # A plan made for the very window leaves other partitions, and filters that are not given, alone.
                 "plan_cache_mode": "force_custom_plan",
@@ -62,7 +62,8 @@ class ReadDatabase:
         except (asyncpg.QueryCanceledError, TimeoutError) as error:
             raise QueryTimeout(f"the query took longer than {self._timeout_s:g} s") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            connection.terminate()
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
             raise StorageUnavailable(_told(error)) from error
         finally:
             with suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):

@@ -26,6 +26,13 @@ class Resource(Struct):
     service_namespace: str | None
 
 
+class Service(Struct):
+    """What a resource is called; `name` is never empty."""
+
+    name: str
+    namespace: str | None
+
+
 class Scope(Struct):
     """A scope."""
 
@@ -91,9 +98,20 @@ def _resource(row: Any) -> Resource:
         record,
         attributes,
         stored.text(row["schema_url"]),
-        UNKNOWN_SERVICE if row["service_name"] is None else stored.text(row["service_name"]),
+        service_name(row["service_name"]),
         stored.text(row["service_namespace"]) or None,
     )
+
+
+async def services(connection: Connection, ids: Iterable[int]) -> dict[int, Service]:
+    """The services of resources by id, where nothing else of them is asked."""
+    rows = await _rows(connection, "find-services", ids)
+    return {row[0]: Service(service_name(row[1]), stored.text(row[2]) or None) for row in rows}
+
+
+def service_name(column: str | None) -> str:
+    """The name of a service; one without a name has an invented one."""
+    return UNKNOWN_SERVICE if column is None else stored.text(column)
 
 
 def _entities(text: bytes | None) -> list[r.EntityRef]:

@@ -31,7 +31,7 @@ class Trace(Struct):
     has_root: bool
     root_span_id: bytes
     root: dimensions.SpanSeries
-    root_resource: dimensions.Resource
+    root_service: dimensions.Service
     services: list[str]
 
     def to_json(self) -> dict[str, Any]:
@@ -48,8 +48,8 @@ class Trace(Struct):
             "root_span_kind": spans.name_of(KINDS, self.root.kind),
             "root_span_id": self.root_span_id.hex(),
             "has_root": self.has_root,
-            "service_name": self.root_resource.service_name,
-            "service_namespace": self.root_resource.service_namespace,
+            "service_name": self.root_service.name,
+            "service_namespace": self.root_service.namespace,
             "services": self.services,
         }
 
@@ -85,11 +85,11 @@ async def _load(connection: Connection, trace_ids: Sequence[bytes], low: int, hi
     for row in await connection.fetch(query("reading_traces", "find-traces"), trace_ids, low, high):
         hours.setdefault(row["trace_id"], []).append(row)
     rows = [row for found in hours.values() for row in found]
-    resources = await dimensions.resources(connection, (id_ for row in rows for id_ in row["resource_ids"]))
+    named = await dimensions.services(connection, (id_ for row in rows for id_ in row["resource_ids"]))
     roots = {trace_id: min(found, key=_root_order) for trace_id, found in hours.items()}
     series = await dimensions.span_series(connection, (root["root_series_id"] for root in roots.values()))
     return [
-        _merged(hours[trace_id], roots[trace_id], series[roots[trace_id]["root_series_id"]], resources)
+        _merged(hours[trace_id], roots[trace_id], series[roots[trace_id]["root_series_id"]], named)
         for trace_id in trace_ids
         if trace_id in hours
     ]
@@ -100,7 +100,7 @@ def _root_order(row: Row) -> tuple[bool, int, int]:
 
 
 def _merged(
-    hours: Sequence[Row], root: Row, series: dimensions.SpanSeries, resources: dict[int, dimensions.Resource]
+    hours: Sequence[Row], root: Row, series: dimensions.SpanSeries, named: dict[int, dimensions.Service]
 ) -> Trace:
     return Trace(
         root["trace_id"],
@@ -111,8 +111,8 @@ def _merged(
         root["has_root"],
         stored.span_id(root["root_span_id"]),
         series,
-        resources[root["root_resource_id"]],
-        sorted({resources[id_].service_name for row in hours for id_ in row["resource_ids"]}),
+        named[root["root_resource_id"]],
+        sorted({named[id_].name for row in hours for id_ in row["resource_ids"]}),
     )
 
 

@@ -3,6 +3,10 @@
 SELECT resource_id, service_name, service_namespace, schema_url, dropped_attributes_count, attributes, entity_refs
 FROM otel_resources_dim WHERE resource_id = ANY($1::bigint[]);
 
+-- name: find-services
+-- The services of resources by id.
+SELECT resource_id, service_name, service_namespace FROM otel_resources_dim WHERE resource_id = ANY($1::bigint[]);
+
 -- name: find-scopes
 -- Scopes by id.
 SELECT scope_id, name, version, schema_url, dropped_attributes_count, attributes
