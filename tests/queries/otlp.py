@@ -51,7 +51,7 @@ def records(request: Any) -> Counter[tuple[bytes, ...]]:
     """Every record of a request with its resource and scope, as bytes; a metric's points are records."""
     sort_attributes(request)
     found: Counter[tuple[bytes, ...]] = Counter()
-    for resource in _only_list(request):
+    for resource in resources(request):
         for scope in next(value for field, value in resource.ListFields() if field.is_repeated):
             place = (
                 _bytes(resource.resource),
@@ -73,7 +73,8 @@ def _parts(record: Any) -> list[tuple[bytes, ...]]:
     return [(_bytes(record), point) for point in points]
 
 
-def _only_list(request: Any) -> Any:
+def resources(request: Any) -> Any:
+    """The resources of a request, each with its scopes."""
     return next(value for _, value in request.ListFields())
 
 
