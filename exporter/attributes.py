@@ -1,10 +1,12 @@
 """What becomes of attributes before anything stores them: dropped, deduplicated, limited; one rule for every owner."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from exporter.otlp.anyvalue import escape_nul, to_json
+from exporter.otlp.anyvalue import to_json
 from exporter.otlp.records import AnyValue, Codec, KeyValue, Opaque
 
 MANY = 1 << 62
@@ -62,6 +64,25 @@ def without(codec: Codec, attributes: Sequence[Opaque], dropped: frozenset[str])
     return [raw for raw in attributes if codec.attribute_key(raw) not in dropped]
 
 
+def redact(record: bytes, dropped: frozenset[str]) -> bytes:
+    """A refused record, JSON of any shape, without what is dropped: attributes, or members that are named so."""
+    if not record or not dropped:
+        return record
+    try:
+        return msgspec.json.encode(_redacted(msgspec.json.decode(record), dropped))
+    except (msgspec.DecodeError, RecursionError):
+        return b""
+
+
+def _redacted(value: Any, dropped: frozenset[str]) -> Any:
+    if isinstance(value, list):
+        kept = (item for item in value if not (isinstance(item, dict) and item.get("key") in dropped))
+        return [_redacted(item, dropped) for item in kept]
+    if isinstance(value, dict):
+        return {name: _redacted(item, dropped) for name, item in value.items() if name not in dropped}
+    return value
+
+
 def to_object(attributes: dict[str, AnyValue]) -> bytes:
     """The stored JSON object of attributes (never an AnyValue itself, whatever its keys look like)."""
-    return b"{%b}" % b",".join(to_json(escape_nul(key)) + b":" + to_json(value) for key, value in attributes.items())
+    return b"{%b}" % b",".join(to_json(key) + b":" + to_json(value) for key, value in attributes.items())

@@ -10,6 +10,7 @@ from exporter.cardinality import Cardinality
 from exporter.check import Finder
 from exporter.columns import Table
 from exporter.dimensions import Missing
+from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.records import Codec, Refusal, ScopeRecords
 from exporter.place import Place
 
@@ -61,6 +62,10 @@ class Outcome(Struct, frozen=True):
     stored: int = 0
     deduplicated: int = 0
 
+    def again(self) -> "Outcome":
+        """The answer to the same body once more: what was stored was stored before."""
+        return Outcome(self.rejected, self.message, 0, self.stored + self.deduplicated)
+
 
 class Batch(Struct):
     """The rows of one body, a list a table, with what is to be entered in the ledger for it."""
@@ -87,7 +92,8 @@ class Batch(Struct):
         """The answer, where so many of the rows were not to be stored."""
         refusals = self.refusals + ([Refusal("conflict", CONFLICT_MESSAGE, b"", conflicts)] if conflicts else [])
         rejected = sum(refusal.count for refusal in refusals)
-        message = "; ".join([*_summaries(refusals), *self.warnings])[:_MAX_MESSAGE]
+        # What was sent may be quoted: PostgreSQL keeps the answer, and takes no U+0000.
+        message = escape_nul("; ".join([*_summaries(refusals), *self.warnings])[:_MAX_MESSAGE])
         return Outcome(rejected, message, self.stored - conflicts - deduplicated, deduplicated)
 
 

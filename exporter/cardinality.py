@@ -9,18 +9,14 @@ Source: docs/decisions/0002-series.md.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
 from msgspec import Struct
 
 from exporter.attributes import Limits, to_object
 from exporter.dimensions import Entry, Row
-from exporter.otlp.anyvalue import canonical, escape_nul, identity, to_json
-from exporter.otlp.records import AnyValue, Codec, Opaque
+from exporter.otlp.anyvalue import canonical, identity, to_json
+from exporter.otlp.records import AnyValue, Codec, Interned, Opaque, RowKey
 from exporter.settings import Verdict
-
-Interned: TypeAlias = tuple[int, str, bytes]
-"""(ident, key, b'"key":value'); ident 0 = the attribute lies on the row."""
 
 MAX_INTERNED_BYTES = 4096
 """A longer attribute is stored on its row: it would fill the cache and hardly repeats."""
@@ -59,6 +55,8 @@ class Cardinality:
         self.series: dict[tuple[object, ...], Series] = {}
         self.demoted: list[str] = []
         """Keys that this process demoted and has not yet told the others."""
+        self.row_keys: dict[bytes, RowKey] = {}
+        """Keys that lie on the row, by the bytes that stand for them: what `Codec.cut` needs."""
         self.clipped = 0
         """Values cut for their size since the decode path last looked."""
         self._max_attributes, self._max_series = max_attributes, max_series
@@ -66,7 +64,6 @@ class Cardinality:
         self._interned: dict[type[Codec], dict[Opaque, Interned]] = {}
         self._idents: dict[bytes, int] = {}
         self._attributes: list[Attribute] = []
-        self._row_keys: dict[bytes, tuple[str, bytes]] = {}
         self._distinct: dict[str, int] = {}
         self._next_look: dict[str, int] = {}
         self._suspects: set[str] = set()
@@ -79,19 +76,17 @@ class Cardinality:
 
     def intern(self, codec: Codec, raw: Opaque) -> Interned:
         """Decode an attribute that is not interned yet, and intern it where it belongs to the series."""
-        short = codec.short_attribute(raw)
-        if short is not None and (row_key := self._row_keys.get(short[0])) is not None:
-            return 0, row_key[0], row_key[1] + short[1]
         attribute = codec.attribute(raw)
         key, value = attribute.key, attribute.value
         if key in self.high or len(raw) > self._max_interned_bytes:
             clipped = self.limits.clip(value)
             self.clipped += clipped is not value
-            key_json = to_json(escape_nul(key)) + b":"
-            if short is not None and key in self.high and len(self._row_keys) < MAX_ROW_KEYS:
-                self._row_keys[short[0]] = key, key_json
+            key_json = to_json(key) + b":"
+            part = codec.key_part(raw) if key in self.high and len(self.row_keys) < MAX_ROW_KEYS else None
+            if part is not None:
+                self.row_keys[part] = key, key_json
             return 0, key, key_json + to_json(clipped)
-        json = to_json(escape_nul(key)) + b":" + to_json(value)
+        json = to_json(key) + b":" + to_json(value)
         identity = canonical([key, value])
         ident = self._idents.get(identity)
         if ident is None:

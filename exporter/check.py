@@ -6,7 +6,7 @@ with. Two records are the same when everything about them is, wherever their att
 Source: docs/architecture.md, "Effective once".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -30,23 +30,20 @@ class Finder:
         self._zero_has_key = zero_has_key
 
     def key(self, table: Table, row: Row) -> Key | None:
-        """What a row is known by: its natural key, or that with the time as sent; None where it has no key."""
+        """What a row is known by: its natural key, with the time as it was sent; None where it has no key."""
         sent = row[table.sent] if table.sent is not None else None
         if sent is None:
             return tuple(row[: table.key_width])
         if sent == 0 and not self._zero_has_key:
             return None
-        return (*row[: table.key_width - 1], sent, "sent")
+        return (*row[: table.key_width - 1], sent)
 
-    async def find(self, connection: Connection, table: Table, keys: Iterable[Key]) -> list[Row]:
-        """The stored rows under keys of both kinds."""
-        keys = list(keys)
-        filed = [key for key in keys if key[-1] != "sent"]
-        late = [key[:-1] for key in keys if key[-1] == "sent"]
-        found: list[Row] = []
-        if filed:
-            found += await self.find_filed(connection, table, filed)
+    async def find(self, connection: Connection, table: Table, keys: Iterable[Key], late: set[Key]) -> list[Row]:
+        """The stored rows under `keys`; one that is `late` now may not have been so when it came first."""
+        filed = [key for key in keys if key not in late]
+        found = await self.find_filed(connection, table, filed) if filed else []
         if late:
+            found += await self.find_filed(connection, table, list(late))
             columns = [list(column) for column in zip(*late, strict=True)]
             found += await connection.fetch(_statement(self._find_late, table), *columns)
         return found
@@ -67,6 +64,16 @@ def _statement(name: str, table: Table) -> str:
     return query("check", name).replace("__columns__", columns).replace("__table__", table.name)
 
 
+def owner(row: Row, key_width: int) -> Key:
+    """What a row that is not stored yet shares with its children alone: the very objects of its key, as two rows of
+    one group may have equal keys."""
+    return tuple(map(id, row[:key_width]))
+
+
+def _stored_owner(row: Row, key_width: int) -> Key:
+    return tuple(row[:key_width])
+
+
 async def judge(
     connection: Connection,
     finder: Finder,
@@ -80,14 +87,15 @@ async def judge(
     for i, key in enumerate(keys):
         if key is not None:
             first.setdefault(key, i)
-    stored = await finder.find(connection, table, first)
+    late = {key for key, row in zip(keys, rows, strict=True) if key and key != tuple(row[: table.key_width])}
+    stored = await finder.find(connection, table, first, late)
     doubles = [i for i, key in enumerate(keys) if key is not None and first[key] != i]
     if not stored and not doubles:
         return [NEW] * len(rows)
     stored_children = [(t, await _children(connection, finder, table, t, stored)) for t, _ in children]
     series = await _series(connection, table, [*rows, *stored]) if finder.has_series else {}
-    old = _Contents(table, stored, stored_children, series)
-    new = _Contents(table, rows, children, series)
+    old = _Contents(table, stored_children, series, _stored_owner)
+    new = _Contents(table, children, series, owner)
     known = {finder.key(table, row): old.of(row) for row in stored}
     verdicts = []
     for i, (key, row) in enumerate(zip(keys, rows, strict=True)):
@@ -118,16 +126,16 @@ class _Contents:
     def __init__(
         self,
         table: Table,
-        rows: Sequence[Row],
         children: Sequence[tuple[Table, Sequence[Row]]],
         series: dict[int, tuple[Any, ...]],
+        owner_of: Callable[[Row, int], Key],
     ) -> None:
-        self._table, self._series = table, series
+        self._table, self._series, self._owner_of = table, series, owner_of
         self._children: dict[Key, list[Any]] = {}
         for child, child_rows in children:
             for row in sorted(child_rows, key=lambda row: row[child.columns.index("ordinal")]):
                 content = [child.name, *_comparable(child, row)]
-                self._children.setdefault(tuple(row[: child.key_width]), []).append(content)
+                self._children.setdefault(owner_of(row, child.key_width), []).append(content)
 
     def of(self, row: Row) -> bytes:
         """The content of one row with its children."""
@@ -136,7 +144,7 @@ class _Contents:
             *head, attributes = self._series[row[self._table.columns.index("series_id")]]
             content[-1] = _attributes(attributes) | content[-1]
             content.append(head)
-        return canonical([content, self._children.get(tuple(row[: self._table.key_width]), [])])
+        return canonical([content, self._children.get(self._owner_of(row, self._table.key_width), [])])
 
 
 def _comparable(table: Table, row: Row) -> list[Any]:

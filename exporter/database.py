@@ -10,6 +10,7 @@ import asyncpg
 
 from exporter.columns import Table
 from exporter.errors import BadData, Deadlock, Duplicate, PostelError, StorageUnavailable
+from sql.codecs import set_codecs
 
 T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
@@ -33,7 +34,7 @@ class Database:
             url,
             min_size=0,
             max_size=size,
-            init=_set_codecs,
+            init=set_codecs,
             reset=_keep_session,
             command_timeout=command_timeout_s,
             timeout=command_timeout_s,
@@ -62,7 +63,9 @@ class Database:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
             translated = translate(error)
             if connection is not None and isinstance(translated, StorageUnavailable):
-                connection.terminate()
+                with suppress(asyncpg.InterfaceError):
+                    # Already released where the server cut it off.
+                    connection.terminate()
             raise translated from error
         finally:
             if connection is not None:
@@ -83,22 +86,6 @@ class Database:
         """Close every connection; the ones in use are cut off."""
         if self._open:
             self._pool.terminate()
-
-
-async def _set_codecs(connection: Any) -> None:
-    # jsonb travels as its text, uuid as its 16 bytes: nothing here wants objects of either.
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=_jsonb, decoder=_without_version, format="binary"
-    )
-    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=bytes, decoder=bytes, format="binary")
-
-
-def _jsonb(text: bytes) -> bytes:
-    return b"\x01" + text
-
-
-def _without_version(data: bytes) -> bytes:
-    return data[1:]
 
 
 async def _keep_session(_connection: Any) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from exporter.attributes import Limits
+from exporter.attributes import Limits, redact
 from exporter.batch import Batch, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
 from exporter.dimensions import Dimensions, Entry, Kind
@@ -22,7 +22,7 @@ from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
 from exporter.otlp.records import LOGS, METRICS, SPANS, Codec, Refusal
 from exporter.place import Place, Receipts, Window
-from exporter.promotion import Promotion
+from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
 from exporter.traces import Traces
 from exporter.writer import Queue
@@ -53,6 +53,7 @@ class Ingest:
         self._signals: dict[str, Signal] = {SPANS: self.traces, LOGS: self.logs, METRICS: self.metrics}
         self._receipts = Receipts()
         self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
+        self._dropped = frozenset().union(*map(promotion.dropped, OWNERS))
 
     async def take(self, signal_name: str, encoding: Encoding, body: bytes) -> tuple[Outcome, Batch, dict[str, int]]:
         """Store the records of a body; returns the answer when they are committed, with what was made of the body and
@@ -64,11 +65,18 @@ class Ingest:
         codec = _CODECS[encoding]()
         batch = await self._batch(signal, codec, body, self._digest(signal_name, encoding, body))
         outcome = self._in_flight.get(batch.digest)
-        if outcome is None:
-            outcome = self._in_flight[batch.digest] = batch.done
-            batch.done.add_done_callback(lambda _: self._in_flight.pop(batch.digest, None))
+        if outcome is not None:
+            answer = (await _shielded(outcome, self._settings.request_deadline)).again()
+            return answer, batch, codec.findings.sanitised
+        self._in_flight[batch.digest] = batch.done
+        batch.done.add_done_callback(lambda _: self._in_flight.pop(batch.digest, None))
+        try:
             await self._queue.put(batch)
-        answer = await _shielded(outcome, self._settings.request_deadline)
+        except BaseException:
+            # Nobody will write it: the same body again must not wait for it.
+            del self._in_flight[batch.digest]
+            raise
+        answer = await _shielded(batch.done, self._settings.request_deadline)
         return answer, batch, codec.findings.sanitised
 
     def _digest(self, *parts: Any) -> bytes:
@@ -99,6 +107,8 @@ class Ingest:
                     await asyncio.sleep(0)
         await self._build(signal, codec, chunk, rows)
         refusals = [*codec.findings.refusals, *refusals]
+        for refusal in refusals:
+            refusal.record = redact(refusal.record, self._dropped)
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.
             digest = os.urandom(32)

@@ -46,6 +46,7 @@ class Logs:
         codec, cardinality = place.codec, self.cardinality
         get, known = cardinality.interned(codec).get, cardinality.series.get
         intern, resolve = cardinality.intern, self._dimensions.resolve
+        cut_out, row_keys = codec.cut, cardinality.row_keys
         low, high = place.window.low, place.window.high
         dropped = place.promotion.dropped(LOGS)
         resource_id, scope_id = place.resource[0], place.scope[0]
@@ -63,7 +64,7 @@ class Logs:
             on_row: dict[str, bytes] = {}
             try:
                 for raw in attributes:
-                    ident, key, json = get(raw) or intern(codec, raw)
+                    ident, key, json = get(raw) or cut_out(raw, row_keys) or intern(codec, raw)
                     if ident:
                         ids.append(ident)
                     else:

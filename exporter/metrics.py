@@ -238,7 +238,7 @@ def _exp_histogram(
         p.min,
         p.max,
         signed(p.zero_count),
-        p.zero_threshold or None,
+        p.zero_threshold,
         sent,
         p.scale,
         signed32(p.flags),

@@ -13,6 +13,7 @@ from sql import query
 
 SIGNALS = (SPANS, LOGS, METRICS)
 _NANO = 1_000_000_000
+_HOUR_NANO = 3600 * _NANO
 
 
 class Partitions:
@@ -65,7 +66,8 @@ class Partitions:
         return {row[table.time] // self._interval for table, rows in facts for row in rows}
 
     async def _make(self, signal: str, needed: set[int]) -> None:
-        keys = sorted(i * self._interval for i in needed)
+        # Of every hour, as partitions of another interval may lie in ours, with gaps: all begin at a whole hour.
+        keys = sorted(key for i in needed for key in range(i * self._interval, (i + 1) * self._interval, _HOUR_NANO))
         await self._database.retrying(
             lambda c: c.execute(query("partitions", "create-partitions"), signal, keys, self._interval)
         )

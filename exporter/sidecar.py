@@ -17,7 +17,7 @@ from exporter.dimensions import Dimensions, key_hash
 from exporter.errors import Overloaded, PostelError, ShuttingDown, StorageUnavailable, Unavailable
 from exporter.ingest import Ingest
 from exporter.maintenance import maintain
-from exporter.otlp.anyvalue import unescape_nul
+from exporter.otlp.anyvalue import escape_nul, unescape_nul
 from exporter.partitions import Partitions
 from exporter.promotion import Promotion
 from exporter.settings import Settings
@@ -164,20 +164,19 @@ class Sidecar:
         """Tell the other replicas which keys left the series here, and learn which left theirs."""
         both = ((ingest.traces.cardinality, "demote-span-keys"), (ingest.logs.cardinality, "demote-log-keys"))
         async with self._control.transaction() as connection:
-            for cardinality, statement in both:
-                await _tell(connection, cardinality, statement)
+            told = [await _tell(connection, cardinality, statement) for cardinality, statement in both]
             rows = await connection.fetch(query("dimensions", "list-high-keys"))
         for column, (cardinality, _) in enumerate(both, 1):
             cardinality.learn(unescape_nul(row[0]) for row in rows if row[column])
+            cardinality.demoted = [key for key in cardinality.demoted if key not in told[column - 1]]
 
 
-async def _tell(connection: Connection, cardinality: Cardinality, statement: str) -> None:
-    demoted, cardinality.demoted = cardinality.demoted, []
-    try:
-        await connection.execute(query("dimensions", statement), sorted(map(key_hash, demoted)))
-    except BaseException:
-        cardinality.demoted += demoted
-        raise
+async def _tell(connection: Connection, cardinality: Cardinality, statement: str) -> set[str]:
+    demoted = set(cardinality.demoted)
+    keys = sorted((key_hash(key), escape_nul(key)) for key in demoted)
+    if keys:
+        await connection.execute(query("dimensions", statement), *map(list, zip(*keys, strict=True)))
+    return demoted
 
 
 async def _keep_on(writer: Writer) -> None:

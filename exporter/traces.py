@@ -23,6 +23,7 @@ _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _ERROR = 2
 _HOUR_NANO = 3_600_000_000_000
 _INT64_MAX = (1 << 63) - 1
+_INT32_LIMIT = 1 << 31
 _MAX_STATUSES = 1000
 
 Row = tuple[Any, ...]
@@ -55,6 +56,7 @@ class Traces:
         codec, cardinality = place.codec, self.cardinality
         get, known = cardinality.interned(codec).get, cardinality.series.get
         intern, resolve = cardinality.intern, self._dimensions.resolve
+        cut_out, row_keys = codec.cut, cardinality.row_keys
         low, high, file = place.window.low, place.window.high, place.window.file
         statuses = self._statuses.setdefault(type(codec), {})
         dropped = place.promotion.dropped(SPANS)
@@ -76,7 +78,7 @@ class Traces:
             on_row: dict[str, bytes] = {}
             try:
                 for raw in attributes:
-                    ident, key, json = get(raw) or intern(codec, raw)
+                    ident, key, json = get(raw) or cut_out(raw, row_keys) or intern(codec, raw)
                     if ident:
                         ids.append(ident)
                     else:
@@ -88,7 +90,7 @@ class Traces:
                     continue
                 if count - len(ids) + 3 != len(on_row) or series.duplicates:
                     codec.findings.sanitise("duplicate_key", count - len(ids) + 3 - len(on_row) + series.duplicates)
-                if cardinality.clipped or cut:
+                if cut or cardinality.clipped:
                     cut += cardinality.take_clipped(codec, cut)
                 start, sent = span.start_time_unix_nano, None
                 if not low <= start < high:
@@ -104,9 +106,12 @@ class Traces:
                 place.refuse("malformed", f"a span's attribute, event, link or status: {error}")
                 continue
             end = span.end_time_unix_nano
-            parent_id = None
-            if span.parent_span_id and (parent := optional_id(place, span.parent_span_id, 8)):
+            parent_id, parent = None, span.parent_span_id
+            if len(parent) == 8 and parent != _NO_SPAN:
                 (parent_id,) = signed_id(parent)
+            elif parent:
+                codec.findings.sanitise("unreadable_id")
+            flags = span.flags
             put(
                 (
                     trace_id,
@@ -117,7 +122,7 @@ class Traces:
                     series_id,
                     parent_id,
                     sent,
-                    signed32(span.flags) if span.flags else None,
+                    flags or None if flags < _INT32_LIMIT else signed32(flags),
                     code,
                     span.dropped_attributes_count + cut or None,
                     span.dropped_events_count or None,

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from exporter.batch import CONFLICT_MESSAGE, Batch, Outcome, Row, Signal
-from exporter.check import CONFLICT, SAME, judge
+from exporter.check import CONFLICT, SAME, judge, owner
 from exporter.database import Connection, Database, copy
 from exporter.errors import BadData, Deadlock, Duplicate, ShuttingDown, StorageUnavailable, Unavailable
 from exporter.otlp.anyvalue import escape_nul
@@ -100,13 +100,21 @@ class Writer:
         await self._write(group[middle:])
 
     async def _attempt(self, group: list[Batch], deadline: float) -> None:
-        check, deadlocks = self._sticky > 0, 0
+        check, deadlocks, forgot = self._sticky > 0, 0, False
         self._sticky -= check
         while True:
             try:
                 outcomes = await self._store(group, check)
             except Duplicate:
                 check, self._sticky = True, _STICKY_GROUPS
+                if monotonic() > deadline:
+                    raise StorageUnavailable("duplicates did not end") from None
+            except BadData:
+                if forgot:
+                    raise
+                # A partition that was there may have been dropped by somebody else.
+                forgot = True
+                self._partitions.forget()
             except Deadlock:
                 deadlocks += 1
                 if deadlocks > _DEADLOCK_RETRIES:
@@ -147,7 +155,7 @@ class Writer:
             return {}
         answers = await connection.fetch(query("ledger", "find-answers"), sorted(repeated))
         received = {batch.digest: batch.received for batch in group}
-        return {digest: Outcome(rejected, message, 0, received[digest]) for digest, rejected, message in answers}
+        return {d: Outcome(rejected, message, 0, received[d] - rejected) for d, rejected, message in answers}
 
 
 def _ledger_row(batch: Batch) -> tuple[Any, ...]:
@@ -208,9 +216,8 @@ async def _check(
 def _children(signal: Signal, kept: list[list[Row]], tables: list[list[Row]], i: int) -> list[Row]:
     """The children of the rows that are kept; of two rows under one key only the first is, and so are its children."""
     width = signal.tables[i].key_width
-    keys = {row[:width] for rows in kept[: signal.facts] for row in rows}
-    ordinal = signal.tables[i].columns.index("ordinal")
-    return list({(row[:width], row[ordinal]): row for row in reversed(tables[i]) if row[:width] in keys}.values())
+    owners = {owner(row, width) for rows in kept[: signal.facts] for row in rows}
+    return [row for row in tables[i] if owner(row, width) in owners]
 
 
 async def _quarantine(connection: Connection, batches: Sequence[Batch]) -> None:

@@ -40,10 +40,15 @@ class JsonParts:
     def __init__(self) -> None:
         self.findings = r.Findings()
 
-    def short_attribute(self, raw: r.Opaque) -> tuple[bytes, bytes] | None:
+    def cut(self, raw: r.Opaque, row_keys: Mapping[bytes, r.RowKey]) -> r.Interned | None:
         # Written as every SDK writes it: no white space, the key first, a string or int without anything to unescape.
         found = _short_attribute(raw)
-        return None if found is None else (found[1], found[2] or found[4])
+        row_key = None if found is None else row_keys.get(found[1])
+        return None if row_key is None else (0, row_key[0], row_key[1] + (found[2] or found[4]))  # type: ignore[index]
+
+    def key_part(self, raw: r.Opaque) -> bytes | None:
+        found = _short_attribute(raw)
+        return None if found is None else found[1]
 
     def attribute_key(self, raw: r.Opaque) -> str:
         return decode(_KEY_VALUE, raw).key or ""

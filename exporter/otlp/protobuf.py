@@ -8,7 +8,7 @@ Source: opentelemetry-proto; https://protobuf.dev/programming-guides/encoding/.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -81,6 +81,7 @@ _MetricsData = _opaque("opentelemetry.proto.metrics.v1.MetricsData")
 _stringless = _copies("postel.stringless", lambda field: field.type == _Field.TYPE_STRING)
 
 _ANY_DEPTH = -1_000
+_SCALARS = frozenset(("string_value", "int_value", "bool_value", "double_value", "bytes_value"))
 _METRIC_TYPES = {
     "gauge": r.GAUGE,
     "sum": r.SUM,
@@ -126,20 +127,28 @@ class ProtobufCodec:
             return raw[2 : 2 + raw[1]].decode(errors="replace")
         return self.attribute(raw).key
 
-    def short_attribute(self, raw: r.Opaque) -> tuple[bytes, bytes] | None:
+    def cut(self, raw: r.Opaque, row_keys: Mapping[bytes, r.RowKey]) -> r.Interned | None:
         # KeyValue{1: key, 2: AnyValue{1: string | 3: int}}, every length in one byte and exactly as long as said.
         try:
             end = raw[1] + 2
-            kind = raw[end + 2]
-            if raw[0] != 10 or end > 129 or raw[end] != 18 or raw[end + 1] != len(raw) - end - 2 or raw[end + 1] > 127:
+            row_key = row_keys.get(raw[:end])
+            if row_key is None:
                 return None
-            if kind == 10 and raw[end + 3] == len(raw) - end - 4 and not _needs_escape(raw, end + 4):
-                return raw[:end], b'"%b"' % raw[end + 4 :]
-            if kind == 24 and 4 <= len(raw) - end <= 12 and (json := _varint_json(raw, end + 3)) is not None:
-                return raw[:end], json
+            size = len(raw) - end
+            if raw[end] != 18 or raw[end + 1] != size - 2 or size > 129:
+                return None
+            if raw[end + 2] == 10 and raw[end + 3] == size - 4:
+                text = raw[end + 4 :]
+                return None if _needs_escape(text) else (0, row_key[0], b'%b"%b"' % (row_key[1], text))
+            if raw[end + 2] == 24 and (json := _varint_json(raw, end + 3)) is not None:
+                return 0, row_key[0], row_key[1] + json
         except IndexError:
             pass
         return None
+
+    def key_part(self, raw: r.Opaque) -> bytes | None:
+        # A key of up to 127 bytes, written first.
+        return raw[: raw[1] + 2] if len(raw) > 1 and raw[0] == 10 and raw[1] < 128 else None
 
     def attribute(self, raw: r.Opaque) -> r.KeyValue:
         return self._key_value(self._parse(common_pb2.KeyValue, raw))
@@ -199,6 +208,8 @@ class ProtobufCodec:
 
     def _value(self, message: common_pb2.AnyValue, depth: int) -> r.AnyValue:
         kind = message.WhichOneof("value")
+        if kind in _SCALARS:
+            return getattr(message, kind)  # type: ignore[no-any-return]
         if kind in ("array_value", "kvlist_value") and depth > MAX_DEPTH:
             self.findings.sanitise("too_deep")
             return to_json(self._value(message, _ANY_DEPTH)).decode()
@@ -209,8 +220,8 @@ class ProtobufCodec:
             if len(entries) < len(message.kvlist_value.values):
                 self.findings.sanitise("duplicate_key", len(message.kvlist_value.values) - len(entries))
             return entries
-        # A reference into a string table, which only profiles have, says nothing here.
-        return getattr(message, kind) if kind and kind != "string_value_strindex" else None
+        # Nothing is set, or a reference into a string table, which only profiles have.
+        return None
 
     def _parse(self, message_class: Any, raw: bytes) -> Any:
         try:
@@ -255,7 +266,9 @@ _needs_escape = re.compile(rb"[^ !#-\[\]-~]").search
 
 
 def _varint_json(raw: bytes, start: int) -> bytes | None:
-    """A varint of up to nine bytes (so no negative one) as JSON; None where bytes follow it."""
+    """The varint that ends the bytes as JSON, of up to nine bytes (so no negative one); else None."""
+    if not 0 < len(raw) - start < 10:
+        return None
     value = shift = 0
     for byte in raw[start:]:
         value |= (byte & 127) << shift

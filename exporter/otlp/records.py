@@ -7,7 +7,7 @@ those bytes and decodes each distinct one once, with the batch's own `Codec`.
 Source: opentelemetry-proto 1.x, `common.proto`, `resource.proto`, `trace.proto`, `logs.proto`, `metrics.proto`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -17,6 +17,13 @@ AnyValue: TypeAlias = "bool | int | float | str | bytes | list[AnyValue] | dict[
 
 Opaque: TypeAlias = bytes
 """One embedded message (protobuf) or one JSON value, undecoded; b"" where the field is absent."""
+
+
+Interned: TypeAlias = tuple[int, str, bytes]
+"""An attribute as rows are made of it: (ident, key, b'"key":value'); ident 0 = it lies on the row."""
+
+RowKey: TypeAlias = tuple[str, bytes]
+"""A key whose attributes lie on the row: (key, b'"key":')."""
 
 
 class KeyValue(Struct, gc=False):
@@ -273,9 +280,11 @@ class Codec(Protocol):
     def attribute(self, raw: Opaque) -> KeyValue:
         """One KeyValue."""
 
-    def short_attribute(self, raw: Opaque) -> tuple[bytes, bytes] | None:
-        """(what stands for the key, the value's stored JSON) of an attribute so plain that it can be cut by hand; None
-        for any other. Two attributes of one key may have the same first part, those of two keys never."""
+    def cut(self, raw: Opaque, row_keys: Mapping[bytes, RowKey]) -> Interned | None:
+        """Of an attribute so plain that it can be cut by hand, and whose key is in `row_keys`: its entry; else None."""
+
+    def key_part(self, raw: Opaque) -> bytes | None:
+        """What stands for the key in `row_keys`; None where `cut` could not find it."""
 
     def any_value(self, raw: Opaque) -> AnyValue:
         """One AnyValue; None for b""."""

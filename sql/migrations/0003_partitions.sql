@@ -46,7 +46,7 @@ BEGIN
         EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', name, target.parent);
         EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
             target.parent, name, lower_bound, upper_bound);
-        EXECUTE format('CREATE INDEX ON %I USING brin (%I) WITH (pages_per_range = 32)', name, target.time_column);
+        EXECUTE format('CREATE INDEX ON %I USING brin (%I) WITH (pages_per_range = 32, autosummarize = on)', name, target.time_column);
         INSERT INTO otel_partitions VALUES (target.parent, lower_bound, upper_bound, name);
         made := made + 1;
     END LOOP;

@@ -38,7 +38,7 @@ CREATE TABLE otel_metrics_data_points_exp_histogram (
     min double precision,
     max double precision,
     zero_count bigint NOT NULL,
-    zero_threshold double precision,
+    zero_threshold double precision NOT NULL,
     sent_time_unix_nano bigint,
     scale int NOT NULL,
     flags int,

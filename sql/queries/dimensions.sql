@@ -78,11 +78,13 @@ SELECT key, spans_high_cardinality, logs_high_cardinality FROM attribute_keys
 WHERE spans_high_cardinality OR logs_high_cardinality;
 
 -- name: demote-span-keys
--- Tell every replica that these keys left the span series.
-UPDATE attribute_keys SET spans_high_cardinality = true
-WHERE key_hash = ANY($1::bytea[]) AND NOT spans_high_cardinality;
+-- Tell every replica that these keys left the span series; some never lay in one that was stored.
+INSERT INTO attribute_keys AS k (key_hash, key, spans_high_cardinality)
+SELECT h, n, true FROM unnest($1::bytea[], $2::text[]) AS t (h, n)
+ON CONFLICT (key_hash) DO UPDATE SET spans_high_cardinality = true WHERE NOT k.spans_high_cardinality;
 
 -- name: demote-log-keys
--- Tell every replica that these keys left the log series.
-UPDATE attribute_keys SET logs_high_cardinality = true
-WHERE key_hash = ANY($1::bytea[]) AND NOT logs_high_cardinality;
+-- Tell every replica that these keys left the log series; some never lay in one that was stored.
+INSERT INTO attribute_keys AS k (key_hash, key, logs_high_cardinality)
+SELECT h, n, true FROM unnest($1::bytea[], $2::text[]) AS t (h, n)
+ON CONFLICT (key_hash) DO UPDATE SET logs_high_cardinality = true WHERE NOT k.logs_high_cardinality;
