@@ -1,4 +1,4 @@
-"""START HERE: the ASGI application. Routes, lifespan, and the one table from error to HTTP status.
+"""START HERE: the ASGI application, its routes, lifespan, and the one table from error to HTTP status.
 
 A body goes `body` -> `ingest` (`otlp` -> `traces|logs|metrics` -> `dimensions`) -> `writer` -> PostgreSQL.
 """
@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from queries.database import ReadDatabase
-from queries.routes import routes as query_routes
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -23,6 +21,8 @@ from starlette.routing import Mount, Route
 from exporter import body, errors
 from exporter.otlp.http import PATHS, Encoding, encoding, status, success
 from exporter.sidecar import Sidecar
+from queries.database import ReadDatabase
+from queries.routes import routes as query_routes
 
 log = logging.getLogger("postel")
 _STATUS: dict[type[errors.PostelError], tuple[int, int]] = {

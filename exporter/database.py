@@ -16,6 +16,8 @@ T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
 """A connection with an open transaction: `fetch`, `execute`, and `copy`'s first argument."""
 
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""The last is what a connection that is cut in the middle of something may end in."""
 _DEADLOCK_RETRIES = 3
 _DUPLICATE = ("23505",)
 _DEADLOCKS = ("40P01", "40001")
@@ -60,7 +62,7 @@ class Database:
                 yield connection
         except PostelError:
             raise
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        except (*_DRIVER_ERRORS, OSError, TimeoutError, ValueError) as error:
             translated = translate(error)
             if connection is not None and isinstance(translated, StorageUnavailable):
                 with suppress(asyncpg.InterfaceError):
@@ -69,7 +71,7 @@ class Database:
             raise translated from error
         finally:
             if connection is not None:
-                with suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+                with suppress(*_DRIVER_ERRORS, OSError):
                     await self._pool.release(connection)
 
     async def retrying(self, work: Callable[[Connection], Awaitable[T]]) -> T:

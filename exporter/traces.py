@@ -15,7 +15,7 @@ from exporter.dimensions import SPAN_SERIES, Dimensions, Entry, Missing
 from exporter.errors import UndecodableBody
 from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.records import SPANS, Codec, Link, Opaque, ScopeRecords, Span
-from exporter.place import Place, optional_id, signed, signed32, signed_id
+from exporter.place import Place, signed, signed32, signed_id
 from exporter.promotion import SPAN_EVENTS, SPAN_LINKS
 from sql import query
 

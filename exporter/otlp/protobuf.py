@@ -24,6 +24,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from exporter.errors import UndecodableBody
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import MAX_DEPTH, to_json
+from exporter.otlp.protobuf_records import logs, metric, number, spans
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _FILES = (common_pb2, resource_pb2, trace_pb2, logs_pb2, metrics_pb2)
@@ -82,13 +83,6 @@ _stringless = _copies("postel.stringless", lambda field: field.type == _Field.TY
 
 _ANY_DEPTH = -1_000
 _SCALARS = frozenset(("string_value", "int_value", "bool_value", "double_value", "bytes_value"))
-_METRIC_TYPES = {
-    "gauge": r.GAUGE,
-    "sum": r.SUM,
-    "histogram": r.HISTOGRAM,
-    "exponential_histogram": r.EXPONENTIAL_HISTOGRAM,
-    "summary": r.SUMMARY,
-}
 
 
 class ProtobufCodec:
@@ -101,7 +95,7 @@ class ProtobufCodec:
         for resource in self._parse(_TracesData, body).resource_spans:
             for scope in resource.scope_spans:
                 yield r.ScopeRecords(
-                    resource.resource, resource.schema_url, scope.scope, scope.schema_url, _spans(scope.spans)
+                    resource.resource, resource.schema_url, scope.scope, scope.schema_url, spans(scope.spans)
                 )
 
     def logs(self, body: bytes) -> Iterator[r.ScopeRecords[r.LogRecord]]:
@@ -112,13 +106,13 @@ class ProtobufCodec:
                     resource.schema_url,
                     scope.scope,
                     scope.schema_url,
-                    _logs(scope.log_records),
+                    logs(scope.log_records),
                 )
 
     def metrics(self, body: bytes) -> Iterator[r.ScopeRecords[r.Metric]]:
         for resource in self._parse(_MetricsData, body).resource_metrics:
             for scope in resource.scope_metrics:
-                metrics = [_metric(metric) for metric in scope.metrics]
+                metrics = [metric(item) for item in scope.metrics]
                 yield r.ScopeRecords(resource.resource, resource.schema_url, scope.scope, scope.schema_url, metrics)
 
     def attribute_key(self, raw: r.Opaque) -> str:
@@ -198,7 +192,7 @@ class ProtobufCodec:
     def exemplar(self, raw: r.Opaque) -> r.Exemplar:
         message = self._parse(metrics_pb2.Exemplar, raw)
         attributes = [self._key_value(a) for a in message.filtered_attributes]
-        return r.Exemplar(message.time_unix_nano, _number(message), message.trace_id, message.span_id, attributes)
+        return r.Exemplar(message.time_unix_nano, number(message), message.trace_id, message.span_id, attributes)
 
     def _attributes(self, message: Any) -> list[r.KeyValue]:
         return [self._key_value(a) for a in message.attributes]
@@ -287,140 +281,3 @@ def _string_fields(stringless_name: str) -> frozenset[str]:
             message = module.DESCRIPTOR.pool.FindMessageTypeByName(name)
             return frozenset(f.name for f in message.fields if f.type == f.TYPE_STRING)
     raise AssertionError(name)
-
-
-def _spans(spans: Iterable[Any]) -> list[r.Span]:
-    return [
-        r.Span(
-            s.trace_id,
-            s.span_id,
-            s.parent_span_id,
-            s.start_time_unix_nano,
-            s.end_time_unix_nano,
-            s.name,
-            s.kind,
-            s.attributes,
-            s.events,
-            s.links,
-            s.status,
-            s.trace_state,
-            s.flags,
-            s.dropped_attributes_count,
-            s.dropped_events_count,
-            s.dropped_links_count,
-        )
-        for s in spans
-    ]
-
-
-def _logs(logs: Iterable[Any]) -> list[r.LogRecord]:
-    return [
-        r.LogRecord(
-            g.time_unix_nano,
-            g.observed_time_unix_nano,
-            g.severity_number,
-            g.severity_text,
-            g.event_name,
-            g.body,
-            g.attributes,
-            g.trace_id,
-            g.span_id,
-            g.flags,
-            g.dropped_attributes_count,
-        )
-        for g in logs
-    ]
-
-
-def _metric(metric: Any) -> r.Metric:
-    kind = metric.WhichOneof("data")
-    data: Any = getattr(metric, kind) if kind else None
-    kind_id = _METRIC_TYPES.get(kind, 0)
-    return r.Metric(
-        metric.name,
-        metric.description,
-        metric.unit,
-        metric.metadata,
-        kind_id,
-        data.aggregation_temporality if kind_id in _WITH_TEMPORALITY else 0,
-        data.is_monotonic if kind_id == r.SUM else False,
-        [_POINTS[kind_id](point) for point in data.data_points] if kind_id else [],
-    )
-
-
-def _number(message: Any) -> int | float | None:
-    kind = message.WhichOneof("value")
-    return getattr(message, kind) if kind else None
-
-
-def _number_point(p: Any) -> r.NumberDataPoint:
-    return r.NumberDataPoint(p.attributes, p.start_time_unix_nano, p.time_unix_nano, p.flags, p.exemplars, _number(p))
-
-
-def _optional(message: Any, name: str) -> float | None:
-    return getattr(message, name) if message.HasField(name) else None
-
-
-def _histogram_point(p: Any) -> r.HistogramDataPoint:
-    return r.HistogramDataPoint(
-        p.attributes,
-        p.start_time_unix_nano,
-        p.time_unix_nano,
-        p.flags,
-        p.exemplars,
-        p.count,
-        _optional(p, "sum"),
-        _optional(p, "min"),
-        _optional(p, "max"),
-        p.explicit_bounds,
-        p.bucket_counts,
-    )
-
-
-def _buckets(p: Any, name: str) -> r.Buckets | None:
-    if not p.HasField(name):
-        return None
-    side = getattr(p, name)
-    return r.Buckets(side.offset, side.bucket_counts)
-
-
-def _exponential_histogram_point(p: Any) -> r.ExponentialHistogramDataPoint:
-    return r.ExponentialHistogramDataPoint(
-        p.attributes,
-        p.start_time_unix_nano,
-        p.time_unix_nano,
-        p.flags,
-        p.exemplars,
-        p.count,
-        _optional(p, "sum"),
-        _optional(p, "min"),
-        _optional(p, "max"),
-        p.scale,
-        p.zero_count,
-        p.zero_threshold,
-        _buckets(p, "positive"),
-        _buckets(p, "negative"),
-    )
-
-
-def _summary_point(p: Any) -> r.SummaryDataPoint:
-    return r.SummaryDataPoint(
-        p.attributes,
-        p.start_time_unix_nano,
-        p.time_unix_nano,
-        p.flags,
-        p.count,
-        p.sum,
-        [q.quantile for q in p.quantile_values],
-        [q.value for q in p.quantile_values],
-    )
-
-
-_WITH_TEMPORALITY = (r.SUM, r.HISTOGRAM, r.EXPONENTIAL_HISTOGRAM)
-_POINTS: dict[int, Callable[[Any], r.DataPoint]] = {
-    r.GAUGE: _number_point,
-    r.SUM: _number_point,
-    r.HISTOGRAM: _histogram_point,
-    r.EXPONENTIAL_HISTOGRAM: _exponential_histogram_point,
-    r.SUMMARY: _summary_point,
-}

@@ -1,0 +1,158 @@
+"""Parsed protobuf messages to the records that both encodings share.
+
+Source: opentelemetry-proto `trace.proto`, `logs.proto`, `metrics.proto`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from exporter.otlp import records as r
+
+_METRIC_TYPES = {
+    "gauge": r.GAUGE,
+    "sum": r.SUM,
+    "histogram": r.HISTOGRAM,
+    "exponential_histogram": r.EXPONENTIAL_HISTOGRAM,
+    "summary": r.SUMMARY,
+}
+
+
+def spans(messages: Iterable[Any]) -> list[r.Span]:
+    """Span messages to records."""
+    return [
+        r.Span(
+            s.trace_id,
+            s.span_id,
+            s.parent_span_id,
+            s.start_time_unix_nano,
+            s.end_time_unix_nano,
+            s.name,
+            s.kind,
+            s.attributes,
+            s.events,
+            s.links,
+            s.status,
+            s.trace_state,
+            s.flags,
+            s.dropped_attributes_count,
+            s.dropped_events_count,
+            s.dropped_links_count,
+        )
+        for s in messages
+    ]
+
+
+def logs(messages: Iterable[Any]) -> list[r.LogRecord]:
+    """LogRecord messages to records."""
+    return [
+        r.LogRecord(
+            g.time_unix_nano,
+            g.observed_time_unix_nano,
+            g.severity_number,
+            g.severity_text,
+            g.event_name,
+            g.body,
+            g.attributes,
+            g.trace_id,
+            g.span_id,
+            g.flags,
+            g.dropped_attributes_count,
+        )
+        for g in messages
+    ]
+
+
+def metric(message: Any) -> r.Metric:
+    """A Metric message to a record."""
+    kind = message.WhichOneof("data")
+    data: Any = getattr(message, kind) if kind else None
+    kind_id = _METRIC_TYPES.get(kind, 0)
+    return r.Metric(
+        message.name,
+        message.description,
+        message.unit,
+        message.metadata,
+        kind_id,
+        data.aggregation_temporality if kind_id in _WITH_TEMPORALITY else 0,
+        data.is_monotonic if kind_id == r.SUM else False,
+        [_POINTS[kind_id](point) for point in data.data_points] if kind_id else [],
+    )
+
+
+def number(message: Any) -> int | float | None:
+    """The value of a NumberDataPoint or Exemplar message."""
+    kind = message.WhichOneof("value")
+    return getattr(message, kind) if kind else None
+
+
+def _number_point(p: Any) -> r.NumberDataPoint:
+    return r.NumberDataPoint(p.attributes, p.start_time_unix_nano, p.time_unix_nano, p.flags, p.exemplars, number(p))
+
+
+def _optional(message: Any, name: str) -> float | None:
+    return getattr(message, name) if message.HasField(name) else None
+
+
+def _histogram_point(p: Any) -> r.HistogramDataPoint:
+    return r.HistogramDataPoint(
+        p.attributes,
+        p.start_time_unix_nano,
+        p.time_unix_nano,
+        p.flags,
+        p.exemplars,
+        p.count,
+        _optional(p, "sum"),
+        _optional(p, "min"),
+        _optional(p, "max"),
+        p.explicit_bounds,
+        p.bucket_counts,
+    )
+
+
+def _buckets(p: Any, name: str) -> r.Buckets | None:
+    if not p.HasField(name):
+        return None
+    side = getattr(p, name)
+    return r.Buckets(side.offset, side.bucket_counts)
+
+
+def _exponential_histogram_point(p: Any) -> r.ExponentialHistogramDataPoint:
+    return r.ExponentialHistogramDataPoint(
+        p.attributes,
+        p.start_time_unix_nano,
+        p.time_unix_nano,
+        p.flags,
+        p.exemplars,
+        p.count,
+        _optional(p, "sum"),
+        _optional(p, "min"),
+        _optional(p, "max"),
+        p.scale,
+        p.zero_count,
+        p.zero_threshold,
+        _buckets(p, "positive"),
+        _buckets(p, "negative"),
+    )
+
+
+def _summary_point(p: Any) -> r.SummaryDataPoint:
+    return r.SummaryDataPoint(
+        p.attributes,
+        p.start_time_unix_nano,
+        p.time_unix_nano,
+        p.flags,
+        p.count,
+        p.sum,
+        [q.quantile for q in p.quantile_values],
+        [q.value for q in p.quantile_values],
+    )
+
+
+_WITH_TEMPORALITY = (r.SUM, r.HISTOGRAM, r.EXPONENTIAL_HISTOGRAM)
+_POINTS: dict[int, Callable[[Any], r.DataPoint]] = {
+    r.GAUGE: _number_point,
+    r.SUM: _number_point,
+    r.HISTOGRAM: _histogram_point,
+    r.EXPONENTIAL_HISTOGRAM: _exponential_histogram_point,
+    r.SUMMARY: _summary_point,
+}
