@@ -38,11 +38,11 @@ _MEMORY_FACTOR = 4
 """Bytes reserved for one byte of a decompressed body: the records and rows made of it."""
 
 HINTS = """\
-Postel stores OTLP (POST /v1/traces, /v1/logs, /v1/metrics) in PostgreSQL. Ask it:
-curl '{0}/api/services?since=1h'
-curl '{0}/api/traces?since=15m&limit=5'       then  curl '{0}/api/traces/TRACE_ID'
-curl '{0}/api/logs?since=15m&severity=warn'   and   curl '{0}/api/spans?since=15m'
-curl '{0}/api/metrics?since=1h'               then  curl '{0}/api/metrics/series?name=NAME'
+curl '{0}/api/services?since=1h'              # what sends here; POST OTLP to /v1/traces, /v1/logs, /v1/metrics
+curl '{0}/api/traces?since=15m&limit=5'       # then /api/traces/TRACE_ID
+curl '{0}/api/logs?since=15m&severity=warn'   # or /api/logs?trace_id=TRACE_ID
+curl '{0}/api/metrics?since=1h'               # then /api/metrics/series?name=NAME
+curl '{0}/api/spans?since=15m&format=otlp'    # every field, as it was sent
 """
 
 

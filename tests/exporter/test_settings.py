@@ -42,7 +42,6 @@ def test_defaults_are_what_the_documentation_says() -> None:
     assert found.max_body_bytes == 20 * 2**20
     assert found.max_attribute_value_bytes == 2**20
     assert found.max_attributes == 1024
-    assert found.max_anyvalue_depth == 32
     assert (found.body_stall_timeout, found.request_deadline, found.shutdown_grace) == (60, 9, 30)
     assert (found.dedup_window, found.accept_past, found.accept_future) == (6 * 3600, 30 * 86400, 86400)
     assert (found.partition_interval, found.partitions_ahead) == (86400, 2)
