@@ -1,0 +1,1 @@
+"""What the README's numbers come from: Postel beside the JSONB tables one would write by hand, in one run."""

@@ -1,0 +1,57 @@
+"""The bodies that both sides are given: the shop's telemetry, made and compressed before any clock starts."""
+
+import gzip
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from exporter.shop import Shop
+
+SPANS, LOGS, POINTS = SIGNALS = ("spans", "logs", "points")
+RECORDS_PER_BODY = 1_000
+
+_SEED = 7
+_PODS = 10
+"""Of each service: 150 resources, about 2,900 metric series."""
+_VISITS_PER_SECOND = 5.0 * _PODS / 3
+_BEGAN_S = 3 * 3_600
+"""So long ago that even the longest default stream (logs, 70 a second) ends before now."""
+_GZIP_LEVEL = 6
+_STREAMS: Mapping[str, Callable[[Shop], Iterator[Any]]] = {
+    SPANS: lambda shop: shop.traces(RECORDS_PER_BODY),
+    LOGS: lambda shop: shop.logs(RECORDS_PER_BODY),
+    POINTS: lambda shop: shop.metrics(RECORDS_PER_BODY),
+}
+
+
+def make_corpus(folder: Path, records: Mapping[str, int]) -> None:
+    """Write signal -> records to `folder`/signal, one gzip'd protobuf request of 1,000 records a file.
+
+    Each signal is a process of its own, as making a record takes longer than storing it.
+    """
+    start_unix_nano = time.time_ns() - _BEGAN_S * 1_000_000_000
+    # Not forked: the parent runs an event loop with threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(len(records), os.cpu_count() or 1), mp_context=context) as pool:
+        made = [pool.submit(_make, folder / name, name, count, start_unix_nano) for name, count in records.items()]
+        for future in made:
+            future.result()
+
+
+def read_bodies(folder: Path, signal: str) -> list[bytes]:
+    """The compressed bodies of a signal, in the order of their times."""
+    return [path.read_bytes() for path in sorted((folder / signal).iterdir())]
+
+
+def _make(folder: Path, signal: str, records: int, start_unix_nano: int) -> None:
+    folder.mkdir()
+    shop = Shop(_SEED, start_unix_nano=start_unix_nano, pods=_PODS, visits_per_second=_VISITS_PER_SECOND)
+    requests = islice(_STREAMS[signal](shop), records // RECORDS_PER_BODY)
+    for number, request in enumerate(requests):
+        body = gzip.compress(request.SerializeToString(), _GZIP_LEVEL, mtime=0)
+        (folder / f"{number:06}.gz").write_bytes(body)
