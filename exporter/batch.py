@@ -9,10 +9,9 @@ from msgspec import Struct
 from exporter.cardinality import Cardinality
 from exporter.check import Finder
 from exporter.columns import Table
-from exporter.dimensions import Missing
 from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.records import Codec, Refusal, ScopeRecords
-from exporter.place import Place
+from exporter.place import Intake, Missing, Part
 
 Row = tuple[Any, ...]
 _MAX_MESSAGE = 1000
@@ -47,8 +46,8 @@ class Signal(Protocol):
     def records(self, codec: Codec, body: bytes) -> Iterable[ScopeRecords[Any]]:
         """The records of a request's body."""
 
-    def build(self, part: Sequence[Any], place: Place, out: Sequence[list[Row]]) -> Missing:
-        """Add rows to `out`, or say which dimension rows have to be stored first."""
+    def build(self, intake: Intake, chunk: Sequence[Part], out: Sequence[list[Row]]) -> Missing:
+        """Add rows to `out`; say which dimension rows have to be stored first, and what to build again then."""
 
     def roll_up(self, rows: Sequence[Row]) -> tuple[str, list[list[Any]]] | None:
         """The statement that keeps a rollup of the stored rows up to date, with its arguments."""

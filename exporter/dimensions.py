@@ -73,9 +73,6 @@ class Entry(Struct):
     id: int = 0
 
 
-Missing = tuple[Kind, dict[bytes, Entry]]
-"""Rows of one dimension that have to be stored, by hash; empty where nothing is missing."""
-
 Known = tuple[int, bytes]
 """(id, hash) of a stored dimension row."""
 

@@ -7,13 +7,13 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from exporter.attributes import Limits, redact
 from exporter.batch import Batch, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
-from exporter.dimensions import Dimensions, Entry, Kind
+from exporter.dimensions import Dimensions
 from exporter.errors import StorageUnavailable
 from exporter.logs import Logs
 from exporter.metrics import Metrics
@@ -21,15 +21,13 @@ from exporter.otlp.http import Encoding
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
 from exporter.otlp.records import LOGS, METRICS, SPANS, Codec, Refusal
-from exporter.place import Place, Receipts, Window
+from exporter.place import Intake, Part, Receipts, Window
 from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
 from exporter.traces import Traces
 from exporter.writer import Queue
 
 T = TypeVar("T")
-Part = tuple[Sequence[Any], Place]
-"""Records of one resource and scope, and where they go."""
 SLICE = 500
 """Records between two yields to the event loop, and for which missing dimension rows are stored together."""
 
@@ -89,24 +87,25 @@ class Ingest:
     async def _batch(self, signal: Signal, codec: Codec, body: bytes, digest: bytes) -> Batch:
         self._trim()
         rows: list[list[Row]] = [[] for _ in signal.tables]
-        refusals: list[Refusal] = []
-        window = self._window(signal.name)
+        intake = Intake(codec, self.promotion, self._window(signal.name), [])
         chunk: list[Part] = []
         size = 0
+        raw = None
         for group in signal.records(codec, body):
-            resource = await self._dimensions.resource(codec, self.promotion, group.resource, group.resource_schema_url)
+            if group.resource is not raw:
+                raw = group.resource
+                resource = await self._dimensions.resource(codec, self.promotion, raw, group.resource_schema_url)
             scope = await self._dimensions.scope(codec, self.promotion, group.scope, group.scope_schema_url)
-            place = Place(codec, self.promotion, window, resource, scope, refusals)
             for start in range(0, len(group.records), SLICE):
-                part = group.records[start : start + SLICE]
-                chunk.append((part, place))
-                size += len(part)
+                part = Part(group.records[start : start + SLICE], resource, scope)
+                chunk.append(part)
+                size += len(part.records)
                 if size >= SLICE:
-                    await self._build(signal, codec, chunk, rows)
+                    await self._build(signal, intake, chunk, rows)
                     chunk, size = [], 0
                     await asyncio.sleep(0)
-        await self._build(signal, codec, chunk, rows)
-        refusals = [*codec.findings.refusals, *refusals]
+        await self._build(signal, intake, chunk, rows)
+        refusals = [*codec.findings.refusals, *intake.refusals]
         for refusal in refusals:
             refusal.record = redact(refusal.record, self._dropped)
         if "no_time" in codec.findings.sanitised:
@@ -114,32 +113,18 @@ class Ingest:
             digest = os.urandom(32)
         return _new_batch(signal, digest, rows, refusals, codec, len(body))
 
-    async def _build(self, signal: Signal, codec: Codec, chunk: list[Part], rows: list[list[Row]]) -> None:
+    async def _build(self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]]) -> None:
         """Rows of a chunk: parts whose dimension rows are not all stored yet are built again when they are."""
         cardinality = signal.cardinality
         if cardinality is not None:
-            cardinality.earn(sum(len(part) for part, _ in chunk))
+            cardinality.earn(sum(len(part.records) for part in chunk))
         while chunk:
-            missing: dict[Kind, dict[bytes, Entry]] = {}
-            again = []
-            for part, place in chunk:
-                lengths = [len(table) for table in rows]
-                refused, sanitised = len(place.refusals), dict(codec.findings.sanitised)
-                kind, entries = signal.build(part, place, rows)
-                if entries:
-                    for table, length in zip(rows, lengths, strict=True):
-                        del table[length:]
-                    del place.refusals[refused:]
-                    codec.findings.sanitised = sanitised
-                    missing.setdefault(kind, {}).update(entries)
-                    again.append((part, place))
-            chunk = again
+            kind, missing, chunk = signal.build(intake, chunk, rows)
             if not missing or (cardinality is not None and cardinality.review()):
                 continue
-            for kind, entries in missing.items():
-                inserted = await self._dimensions.ensure(kind, entries, self.promotion)
-                if cardinality is not None:
-                    cardinality.spend(entries[row_hash] for row_hash in sorted(inserted))  # type: ignore[misc]
+            inserted = await self._dimensions.ensure(kind, missing, self.promotion)
+            if cardinality is not None:
+                cardinality.spend(missing[row_hash] for row_hash in sorted(inserted))  # type: ignore[misc]
 
     def _window(self, signal: str) -> Window:
         now = time.time_ns()

@@ -11,11 +11,11 @@ from typing import Any
 from exporter import columns
 from exporter.attributes import without
 from exporter.cardinality import Cardinality, Series
-from exporter.dimensions import LOG_SERIES, Dimensions, Entry, Missing
+from exporter.dimensions import LOG_SERIES, Dimensions, Entry, Known
 from exporter.errors import UndecodableBody
 from exporter.otlp.anyvalue import escape_nul, to_json
 from exporter.otlp.records import LOGS, Codec, LogRecord, ScopeRecords
-from exporter.place import Place, optional_id, signed, signed32, signed_id
+from exporter.place import Intake, Missing, Part, optional_id, signed, signed32, signed_id
 
 Row = tuple[Any, ...]
 _INT64_MAX = (1 << 63) - 1
@@ -40,88 +40,95 @@ class Logs:
     def roll_up(self, rows: Sequence[Row]) -> None:
         """There is no rollup of logs."""
 
-    def build(self, part: Sequence[LogRecord], place: Place, out: Sequence[list[Row]]) -> Missing:
-        """Add the rows of `part` to `out`, a list per table; unless it returns what has to be stored first: then the
-        rows are not complete, and it must be called again."""
-        codec, cardinality = place.codec, self.cardinality
+    def build(self, intake: Intake, chunk: Sequence[Part], out: Sequence[list[Row]]) -> Missing:
+        """Add the rows of `chunk` to `out`, a list per table; parts that need dimension rows stored first are left
+        out, and returned to be built again."""
+        codec, cardinality = intake.codec, self.cardinality
         get, known = cardinality.interned(codec).get, cardinality.series.get
         intern, resolve = cardinality.intern, self._dimensions.resolve
         cut_out, row_keys = codec.cut, cardinality.row_keys
-        low, high = place.window.low, place.window.high
-        dropped = place.promotion.dropped(LOGS)
-        resource_id, scope_id = place.resource[0], place.scope[0]
+        low, high = intake.window.low, intake.window.high
+        dropped = intake.promotion.dropped(LOGS)
         max_attributes = cardinality.limits.max_attributes
         receipt_ms = time.time_ns() // 1_000_000
         missing: dict[bytes, Entry] = {}
+        again: list[Part] = []
         put = out[0].append
-        for log in part:
-            attributes = log.attributes if not dropped else without(codec, log.attributes, dropped)
-            count = len(attributes)
-            cut = 0
-            if count > max_attributes:
-                attributes, cut, count = attributes[:max_attributes], count - max_attributes, max_attributes
-            ids: list[Any] = [scope_id, log.severity_number, log.severity_text, log.event_name]
-            on_row: dict[str, bytes] = {}
-            try:
-                for raw in attributes:
-                    ident, key, json = get(raw) or cut_out(raw, row_keys) or intern(codec, raw)
-                    if ident:
-                        ids.append(ident)
-                    else:
-                        on_row[key] = json
-                series = known(tuple(ids)) or self._new_series(place, log, ids)
-                series.records += 1
-                series_id = series.id or resolve(LOG_SERIES, series, missing)
-                if missing:
+        for part in chunk:
+            mark, complete = intake.mark(out), True
+            resource_id, scope_id = part.resource[0], part.scope[0]
+            for log in part.records:
+                attributes = log.attributes if not dropped else without(codec, log.attributes, dropped)
+                count = len(attributes)
+                cut = 0
+                if count > max_attributes:
+                    attributes, cut, count = attributes[:max_attributes], count - max_attributes, max_attributes
+                ids: list[Any] = [scope_id, log.severity_number, log.severity_text, log.event_name]
+                on_row: dict[str, bytes] = {}
+                try:
+                    for raw in attributes:
+                        ident, key, json = get(raw) or cut_out(raw, row_keys) or intern(codec, raw)
+                        if ident:
+                            ids.append(ident)
+                        else:
+                            on_row[key] = json
+                    series = known(tuple(ids)) or self._new_series(part.scope, log, ids)
+                    series.records += 1
+                    series_id = series.id or resolve(LOG_SERIES, series, missing)
+                    complete = complete and series_id > 0
+                    if not complete:
+                        continue
+                    body = codec.any_value(log.body) if log.body else None
+                except UndecodableBody as error:
+                    intake.refuse("malformed", f"a log record's attribute or body: {error}")
                     continue
-                body = codec.any_value(log.body) if log.body else None
-            except UndecodableBody as error:
-                place.refuse("malformed", f"a log record's attribute or body: {error}")
-                continue
-            if count - len(ids) + 4 != len(on_row) or series.duplicates:
-                codec.findings.sanitise("duplicate_key", count - len(ids) + 4 - len(on_row) + series.duplicates)
-            if cardinality.clipped or cut:
-                cut += cardinality.take_clipped(codec, cut)
-            filed, sent = log.time_unix_nano, None
-            if not low <= filed < high:
-                filed, sent = self._file(place, log)
-            trace_id = optional_id(place, log.trace_id, 16) if log.trace_id else None
-            span_id = None
-            if log.span_id and (raw_id := optional_id(place, log.span_id, 8)):
-                (span_id,) = signed_id(raw_id)
-            text = type(body) is str
-            observed = log.observed_time_unix_nano
-            put(
-                (
-                    trace_id or _uuid7(receipt_ms),
-                    filed,
-                    getrandbits(53),
-                    resource_id,
-                    series_id,
-                    (observed if observed <= _INT64_MAX else signed(observed)) or None,
-                    span_id,
-                    sent,
-                    log.dropped_attributes_count + cut or None,
-                    signed32(log.flags) if log.flags else None,
-                    trace_id is not None,
-                    escape_nul(body) if text else None,  # type: ignore[arg-type]
-                    None if text or body is None else to_json(body),
-                    b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                if count - len(ids) + 4 != len(on_row) or series.duplicates:
+                    codec.findings.sanitise("duplicate_key", count - len(ids) + 4 - len(on_row) + series.duplicates)
+                if cardinality.clipped or cut:
+                    cut += cardinality.take_clipped(codec, cut)
+                filed, sent = log.time_unix_nano, None
+                if not low <= filed < high:
+                    filed, sent = self._file(intake, log)
+                trace_id = optional_id(intake, log.trace_id, 16) if log.trace_id else None
+                span_id = None
+                if log.span_id and (raw_id := optional_id(intake, log.span_id, 8)):
+                    (span_id,) = signed_id(raw_id)
+                text = type(body) is str
+                observed = log.observed_time_unix_nano
+                put(
+                    (
+                        trace_id or _uuid7(receipt_ms),
+                        filed,
+                        getrandbits(53),
+                        resource_id,
+                        series_id,
+                        (observed if observed <= _INT64_MAX else signed(observed)) or None,
+                        span_id,
+                        sent,
+                        log.dropped_attributes_count + cut or None,
+                        signed32(log.flags) if log.flags else None,
+                        trace_id is not None,
+                        escape_nul(body) if text else None,  # type: ignore[arg-type]
+                        None if text or body is None else to_json(body),
+                        b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                    )
                 )
-            )
-        return LOG_SERIES, missing
+            if not complete:
+                intake.undo(mark, out)
+                again.append(part)
+        return LOG_SERIES, missing, again
 
-    def _file(self, place: Place, log: LogRecord) -> tuple[int, int | None]:
+    def _file(self, intake: Intake, log: LogRecord) -> tuple[int, int | None]:
         """A log without a time is filed under the time it was observed."""
         if log.time_unix_nano:
-            return place.window.file(log.time_unix_nano)
+            return intake.window.file(log.time_unix_nano)
         if not log.observed_time_unix_nano:
-            place.codec.findings.sanitise("no_time")
-        filed, _ = place.window.file(log.observed_time_unix_nano)
+            intake.codec.findings.sanitise("no_time")
+        filed, _ = intake.window.file(log.observed_time_unix_nano)
         return filed, 0
 
-    def _new_series(self, place: Place, log: LogRecord, ids: list[Any]) -> Series:
-        scope_id, scope_hash = place.scope
+    def _new_series(self, scope: Known, log: LogRecord, ids: list[Any]) -> Series:
+        scope_id, scope_hash = scope
         number, text, event = log.severity_number, log.severity_text, log.event_name
         return self.cardinality.new_series(
             tuple(ids),

@@ -12,11 +12,11 @@ from msgspec import field
 
 from exporter import check, columns
 from exporter.attributes import Limits, settle, to_object, without
-from exporter.dimensions import METRIC_SERIES, METRICS, Dimensions, Entry, Missing, Row
+from exporter.dimensions import METRIC_SERIES, METRICS, Dimensions, Entry, Row
 from exporter.errors import UndecodableBody
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import escape_nul, identity
-from exporter.place import Place, optional_id, signed, signed32, signed_id
+from exporter.place import Intake, Missing, Part, optional_id, signed, signed32, signed_id
 
 Point = tuple[Any, ...]
 _INT32_MAX = (1 << 31) - 1
@@ -61,34 +61,39 @@ class Metrics:
     def roll_up(self, rows: Sequence[Point]) -> None:
         """There is no rollup of metrics."""
 
-    def build(self, part: Sequence[r.Metric], place: Place, out: Sequence[list[Point]]) -> Missing:
-        """Add the rows of `part` to `out`, a list per table; unless it returns what has to be stored first: then the
-        rows are not complete, and it must be called again."""
-        resolve = self._dimensions.resolve
+    def build(self, intake: Intake, chunk: Sequence[Part], out: Sequence[list[Point]]) -> Missing:
+        """Add the rows of `chunk` to `out`, a list per table; parts that need dimension rows stored first are left
+        out, and returned to be built again."""
         missing_metrics: dict[bytes, Entry] = {}
         missing: dict[bytes, Entry] = {}
-        for metric in part:
-            if not metric.name:
-                if metric.data_points:
-                    place.refuse("no_metric_name", "metric without a name: its points", len(metric.data_points))
-                continue
-            if not metric.data_points:
-                continue
-            try:
-                entry = self._metric(place, metric)
-            except UndecodableBody as error:
-                place.refuse("malformed", f"a metric's metadata: {error}", len(metric.data_points))
-                continue
-            if (entry.id or resolve(METRICS, entry, missing_metrics)) and not missing_metrics:
-                self._points(metric, entry, place, out, missing)
-        return (METRICS, missing_metrics) if missing_metrics else (METRIC_SERIES, missing)
+        again: list[Part] = []
+        for part in chunk:
+            mark, complete = intake.mark(out), True
+            for metric in part.records:
+                if not metric.name:
+                    if metric.data_points:
+                        intake.refuse("no_metric_name", "metric without a name: its points", len(metric.data_points))
+                    continue
+                if not metric.data_points:
+                    continue
+                try:
+                    entry = self._metric(intake, part, metric)
+                except UndecodableBody as error:
+                    intake.refuse("malformed", f"a metric's metadata: {error}", len(metric.data_points))
+                    continue
+                known = entry.id or self._dimensions.resolve(METRICS, entry, missing_metrics)
+                if not known or not self._points(intake, part, metric, entry, out, missing):
+                    complete = False
+            if not complete:
+                intake.undo(mark, out)
+                again.append(part)
+        return (METRICS, missing_metrics, again) if missing_metrics else (METRIC_SERIES, missing, again)
 
-    def _metric(self, place: Place, metric: r.Metric) -> MetricEntry:
-        codec = place.codec
+    def _metric(self, intake: Intake, part: Part, metric: r.Metric) -> MetricEntry:
         cache_key = (
-            type(codec),
-            place.resource[0],
-            place.scope[0],
+            type(intake.codec),
+            part.resource[0],
+            part.scope[0],
             metric.name,
             metric.type,
             metric.unit,
@@ -99,12 +104,11 @@ class Metrics:
         )
         entry = self._metrics.get(cache_key)
         if entry is None:
-            entry = self._metrics[cache_key] = self._new_metric(place, metric)
+            entry = self._metrics[cache_key] = self._new_metric(intake.codec, metric)
             self._cached += 1
         return entry
 
-    def _new_metric(self, place: Place, metric: r.Metric) -> MetricEntry:
-        codec = place.codec
+    def _new_metric(self, codec: r.Codec, metric: r.Metric) -> MetricEntry:
         metadata, _ = settle(codec, [codec.attribute(raw) for raw in metric.metadata], frozenset(), self._limits)
         same_line: list[r.AnyValue] = [
             metric.name,
@@ -127,15 +131,19 @@ class Metrics:
 
     def _points(
         self,
+        intake: Intake,
+        part: Part,
         metric: r.Metric,
         entry: MetricEntry,
-        place: Place,
         out: Sequence[list[Point]],
         missing: dict[bytes, Entry],
-    ) -> None:
-        codec, file, resolve = place.codec, place.window.file, self._dimensions.resolve
+    ) -> bool:
+        """Add the rows of a metric's points; False where series have to be stored first."""
+        codec, resolve = intake.codec, self._dimensions.resolve
+        low, high, file = intake.window.low, intake.window.high, intake.window.file
+        complete = True
         known = entry.series.get
-        dropped = place.promotion.dropped(r.METRICS)
+        dropped = intake.promotion.dropped(r.METRICS)
         table, split, shape = _TYPES[metric.type]
         put, exemplars = out[table].append, out[-1]
         for point in metric.data_points:
@@ -145,25 +153,30 @@ class Metrics:
             try:
                 series = known(key)
                 if series is None:
-                    series = self._new_series(metric, entry, key, place)
+                    series = self._new_series(codec, part, metric, entry, key)
                 series_id = series.id or resolve(METRIC_SERIES, series, missing)
-                if missing:
+                complete = complete and series_id > 0
+                if not complete:
                     continue
-                filed, sent = file(point.time_unix_nano)
+                filed, sent = point.time_unix_nano, None
+                if not low <= filed < high:
+                    filed, sent = file(filed)
                 put(shape(point, series_id, filed, signed(point.start_time_unix_nano) or None, sent))
                 if metric.type != r.SUMMARY and point.exemplars:  # type: ignore[union-attr]
-                    self._exemplars(point, (series_id, filed), place, exemplars)  # type: ignore[arg-type]
+                    self._exemplars(point, (series_id, filed), intake, exemplars)  # type: ignore[arg-type]
             except UndecodableBody as error:
-                place.refuse("malformed", f"a data point's attribute or exemplar: {error}")
+                intake.refuse("malformed", f"a data point's attribute or exemplar: {error}")
+        return complete
 
-    def _new_series(self, metric: r.Metric, entry: MetricEntry, key: tuple[Any, ...], place: Place) -> Entry:
-        codec = place.codec
+    def _new_series(
+        self, codec: r.Codec, part: Part, metric: r.Metric, entry: MetricEntry, key: tuple[Any, ...]
+    ) -> Entry:
         bounds, *raw = key
         decoded = [codec.attribute(a) for a in raw]
         attributes, _ = settle(codec, decoded, frozenset(), self._limits)
         literal = f"{{{','.join(map(repr, bounds))}}}" if bounds else None
-        resource_id, resource_hash = place.resource
-        scope_id, scope_hash = place.scope
+        resource_id, resource_hash = part.resource
+        scope_id, scope_hash = part.scope
         line = identity(metric.name, metric.type, resource_hash, scope_hash, attributes)
         row = (
             line,
@@ -183,14 +196,14 @@ class Metrics:
         self,
         point: r.NumberDataPoint | r.HistogramDataPoint | r.ExponentialHistogramDataPoint,
         key: tuple[int, int],
-        place: Place,
+        intake: Intake,
         out: list[Point],
     ) -> None:
-        codec = place.codec
-        dropped = place.promotion.dropped(r.METRICS)
+        codec = intake.codec
+        dropped = intake.promotion.dropped(r.METRICS)
         for ordinal, exemplar in enumerate([codec.exemplar(raw) for raw in point.exemplars]):
             attributes, _ = settle(codec, exemplar.filtered_attributes, dropped, self._limits)
-            span_id = optional_id(place, exemplar.span_id, 8)
+            span_id = optional_id(intake, exemplar.span_id, 8)
             out.append(
                 (
                     *key,
@@ -198,7 +211,7 @@ class Metrics:
                     *_number_columns(exemplar.value),
                     None if span_id is None else signed_id(span_id)[0],
                     ordinal,
-                    optional_id(place, exemplar.trace_id, 16),
+                    optional_id(intake, exemplar.trace_id, 16),
                     to_object(attributes) if attributes else None,
                 )
             )

@@ -1,19 +1,22 @@
-"""Where the records of one resource and scope go, under which time, and what was found odd about them.
+"""What the records of one request share: where they go, under which time, and what was found odd about them.
 
 Source: docs/architecture.md, "Times"; opentelemetry-proto `trace.proto`, `logs.proto`, `metrics.proto`.
 """
 
 import struct
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
-from exporter.dimensions import Known
+from exporter.dimensions import Entry, Kind, Known
 from exporter.otlp.records import Codec, Refusal
 from exporter.promotion import Promotion
 
 _INT64_LIMIT = 1 << 63
 _UINT64 = 1 << 64
+Mark = tuple[list[int], int, dict[str, int]]
 _EMPTY_IDS = frozenset((b"", bytes(8), bytes(16)))
 
 
@@ -31,12 +34,12 @@ signed_id = struct.Struct(">q").unpack
 """A span id as a tuple of one bigint."""
 
 
-def optional_id(place: "Place", raw: bytes, length: int) -> bytes | None:
+def optional_id(intake: "Intake", raw: bytes, length: int) -> bytes | None:
     """A trace or span id that may be absent; one that is unusable is counted and left out."""
     if len(raw) == length and raw not in _EMPTY_IDS:
         return raw
     if raw:
-        place.codec.findings.sanitise("unreadable_id")
+        intake.codec.findings.sanitise("unreadable_id")
     return None
 
 
@@ -64,16 +67,37 @@ class Window(Struct, frozen=True):
         return (sent, None) if self.low <= sent < self.high else (self.receipts.next(), signed(sent))
 
 
-class Place(Struct):
-    """One resource and scope of one request; `refusals` grows by the records that cannot be stored."""
+class Part(Struct):
+    """Records of one resource and scope."""
+
+    records: Sequence[Any]
+    resource: Known
+    scope: Known
+
+
+Missing = tuple[Kind, dict[bytes, Entry], list[Part]]
+"""Rows of one dimension that have to be stored, by hash, and the parts to build again when they are."""
+
+
+class Intake(Struct):
+    """What all records of one request share; `refusals` grows by those that cannot be stored."""
 
     codec: Codec
     promotion: Promotion
     window: Window
-    resource: Known
-    scope: Known
     refusals: list[Refusal]
 
     def refuse(self, reason: str, message: str, count: int = 1) -> None:
         """Refuse a record (or the `count` points of a metric); nothing else is lost with it."""
         self.refusals.append(Refusal(reason, message, b"", count))
+
+    def mark(self, rows: Sequence[list[Any]]) -> Mark:
+        """How far rows and findings are, to come back to."""
+        return [len(table) for table in rows], len(self.refusals), dict(self.codec.findings.sanitised)
+
+    def undo(self, mark: Mark, rows: Sequence[list[Any]]) -> None:
+        """Take back rows and findings since the mark."""
+        lengths, refused, self.codec.findings.sanitised = mark
+        for table, length in zip(rows, lengths, strict=True):
+            del table[length:]
+        del self.refusals[refused:]

@@ -11,11 +11,11 @@ from msgspec import Struct
 from exporter import check, columns
 from exporter.attributes import settle, to_object, without
 from exporter.cardinality import Cardinality, Series
-from exporter.dimensions import SPAN_SERIES, Dimensions, Entry, Missing
+from exporter.dimensions import SPAN_SERIES, Dimensions, Entry, Known
 from exporter.errors import UndecodableBody
 from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.records import SPANS, Codec, Link, Opaque, ScopeRecords, Span
-from exporter.place import Place, signed, signed32, signed_id
+from exporter.place import Intake, Missing, Part, signed, signed32, signed_id
 from exporter.promotion import SPAN_EVENTS, SPAN_LINKS
 from sql import query
 
@@ -50,92 +50,99 @@ class Traces:
         """The statement that keeps otel_traces up to date with newly stored rows, and its arguments."""
         return query("spans", "upsert-traces"), roll_up(rows)
 
-    def build(self, part: Sequence[Span], place: Place, out: Sequence[list[Row]]) -> Missing:
-        """Add the rows of `part` to `out`, a list per table; unless it returns what has to be stored first: then the
-        rows are not complete, and it must be called again."""
-        codec, cardinality = place.codec, self.cardinality
+    def build(self, intake: Intake, chunk: Sequence[Part], out: Sequence[list[Row]]) -> Missing:
+        """Add the rows of `chunk` to `out`, a list per table; parts that need dimension rows stored first are left
+        out, and returned to be built again."""
+        codec, cardinality = intake.codec, self.cardinality
         get, known = cardinality.interned(codec).get, cardinality.series.get
         intern, resolve = cardinality.intern, self._dimensions.resolve
         cut_out, row_keys = codec.cut, cardinality.row_keys
-        low, high, file = place.window.low, place.window.high, place.window.file
+        low, high, file = intake.window.low, intake.window.high, intake.window.file
         statuses = self._statuses.setdefault(type(codec), {})
-        dropped = place.promotion.dropped(SPANS)
-        resource_id, scope_id = place.resource[0], place.scope[0]
+        dropped = intake.promotion.dropped(SPANS)
         max_attributes = cardinality.limits.max_attributes
         missing: dict[bytes, Entry] = {}
+        again: list[Part] = []
         put = out[0].append
-        for span in part:
-            trace_id, span_id = span.trace_id, span.span_id
-            if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
-                place.refuse(*_no_identity(span))
-                continue
-            attributes = span.attributes if not dropped else without(codec, span.attributes, dropped)
-            count = len(attributes)
-            cut = 0
-            if count > max_attributes:
-                attributes, cut, count = attributes[:max_attributes], count - max_attributes, max_attributes
-            ids: list[Any] = [scope_id, span.name, span.kind]
-            on_row: dict[str, bytes] = {}
-            try:
-                for raw in attributes:
-                    ident, key, json = get(raw) or cut_out(raw, row_keys) or intern(codec, raw)
-                    if ident:
-                        ids.append(ident)
-                    else:
-                        on_row[key] = json
-                series = known(tuple(ids)) or self._new_series(place, span, ids)
-                series.records += 1
-                series_id = series.id or resolve(SPAN_SERIES, series, missing)
-                if missing:
+        for part in chunk:
+            mark, complete = intake.mark(out), True
+            resource_id, scope_id = part.resource[0], part.scope[0]
+            for span in part.records:
+                trace_id, span_id = span.trace_id, span.span_id
+                if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
+                    intake.refuse(*_no_identity(span))
                     continue
-                if count - len(ids) + 3 != len(on_row) or series.duplicates:
-                    codec.findings.sanitise("duplicate_key", count - len(ids) + 3 - len(on_row) + series.duplicates)
-                if cut or cardinality.clipped:
-                    cut += cardinality.take_clipped(codec, cut)
-                start, sent = span.start_time_unix_nano, None
-                if not low <= start < high:
-                    start, sent = file(start)
-                (number,) = signed_id(span_id)
-                links_cut = 0
-                if span.events:
-                    self._events(place, span, (trace_id, number, start), out[1])
-                if span.links:
-                    links_cut = self._links(place, span, (trace_id, number, start), out[2])
-                code, message = statuses.get(span.status) or self._status(codec, span.status)
-            except UndecodableBody as error:
-                place.refuse("malformed", f"a span's attribute, event, link or status: {error}")
-                continue
-            end = span.end_time_unix_nano
-            parent_id, parent = None, span.parent_span_id
-            if len(parent) == 8 and parent != _NO_SPAN:
-                (parent_id,) = signed_id(parent)
-            elif parent:
-                codec.findings.sanitise("unreadable_id")
-            flags = span.flags
-            put(
-                (
-                    trace_id,
-                    number,
-                    start,
-                    end if end <= _INT64_MAX else signed(end),
-                    resource_id,
-                    series_id,
-                    parent_id,
-                    sent,
-                    flags or None if flags < _INT32_LIMIT else signed32(flags),
-                    code,
-                    span.dropped_attributes_count + cut or None,
-                    span.dropped_events_count or None,
-                    span.dropped_links_count + links_cut or None,
-                    escape_nul(span.trace_state) if span.trace_state else None,
-                    message,
-                    b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                attributes = span.attributes if not dropped else without(codec, span.attributes, dropped)
+                count = len(attributes)
+                cut = 0
+                if count > max_attributes:
+                    attributes, cut, count = attributes[:max_attributes], count - max_attributes, max_attributes
+                ids: list[Any] = [scope_id, span.name, span.kind]
+                on_row: dict[str, bytes] = {}
+                try:
+                    for raw in attributes:
+                        ident, key, json = get(raw) or cut_out(raw, row_keys) or intern(codec, raw)
+                        if ident:
+                            ids.append(ident)
+                        else:
+                            on_row[key] = json
+                    series = known(tuple(ids)) or self._new_series(part.scope, span, ids)
+                    series.records += 1
+                    series_id = series.id or resolve(SPAN_SERIES, series, missing)
+                    complete = complete and series_id > 0
+                    if not complete:
+                        continue
+                    if count - len(ids) + 3 != len(on_row) or series.duplicates:
+                        codec.findings.sanitise("duplicate_key", count - len(ids) + 3 - len(on_row) + series.duplicates)
+                    if cut or cardinality.clipped:
+                        cut += cardinality.take_clipped(codec, cut)
+                    start, sent = span.start_time_unix_nano, None
+                    if not low <= start < high:
+                        start, sent = file(start)
+                    (number,) = signed_id(span_id)
+                    links_cut = 0
+                    if span.events:
+                        self._events(intake, span, (trace_id, number, start), out[1])
+                    if span.links:
+                        links_cut = self._links(intake, span, (trace_id, number, start), out[2])
+                    code, message = statuses.get(span.status) or self._status(codec, span.status)
+                except UndecodableBody as error:
+                    intake.refuse("malformed", f"a span's attribute, event, link or status: {error}")
+                    continue
+                end = span.end_time_unix_nano
+                parent_id, parent = None, span.parent_span_id
+                if len(parent) == 8 and parent != _NO_SPAN:
+                    (parent_id,) = signed_id(parent)
+                elif parent:
+                    codec.findings.sanitise("unreadable_id")
+                flags = span.flags
+                put(
+                    (
+                        trace_id,
+                        number,
+                        start,
+                        end if end <= _INT64_MAX else signed(end),
+                        resource_id,
+                        series_id,
+                        parent_id,
+                        sent,
+                        flags or None if flags < _INT32_LIMIT else signed32(flags),
+                        code,
+                        span.dropped_attributes_count + cut or None,
+                        span.dropped_events_count or None,
+                        span.dropped_links_count + links_cut or None,
+                        escape_nul(span.trace_state) if span.trace_state else None,
+                        message,
+                        b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                    )
                 )
-            )
-        return SPAN_SERIES, missing
+            if not complete:
+                intake.undo(mark, out)
+                again.append(part)
+        return SPAN_SERIES, missing, again
 
-    def _new_series(self, place: Place, span: Span, ids: list[Any]) -> Series:
-        scope_id, scope_hash = place.scope
+    def _new_series(self, scope: Known, span: Span, ids: list[Any]) -> Series:
+        scope_id, scope_hash = scope
         return self.cardinality.new_series(
             tuple(ids), ids[3:], [scope_hash, span.name, span.kind], (scope_id, escape_nul(span.name), span.kind)
         )
@@ -148,9 +155,9 @@ class Traces:
         stored = (status.code or None, escape_nul(status.message) if status.message else None)
         return statuses.setdefault(raw, stored)
 
-    def _events(self, place: Place, span: Span, key: tuple[Any, ...], out: list[Row]) -> None:
-        codec, limits = place.codec, self.cardinality.limits
-        dropped = place.promotion.dropped(SPAN_EVENTS)
+    def _events(self, intake: Intake, span: Span, key: tuple[Any, ...], out: list[Row]) -> None:
+        codec, limits = intake.codec, self.cardinality.limits
+        dropped = intake.promotion.dropped(SPAN_EVENTS)
         for ordinal, event in enumerate([codec.event(raw) for raw in span.events]):
             attributes, cut = settle(codec, event.attributes, dropped, limits)
             out.append(
@@ -164,9 +171,9 @@ class Traces:
                 )
             )
 
-    def _links(self, place: Place, span: Span, key: tuple[Any, ...], out: list[Row]) -> int:
-        codec, limits = place.codec, self.cardinality.limits
-        dropped = place.promotion.dropped(SPAN_LINKS)
+    def _links(self, intake: Intake, span: Span, key: tuple[Any, ...], out: list[Row]) -> int:
+        codec, limits = intake.codec, self.cardinality.limits
+        dropped = intake.promotion.dropped(SPAN_LINKS)
         links = [codec.link(raw) for raw in span.links]
         usable = [link for link in links if _fits(link)]
         if len(usable) < len(links):

@@ -93,27 +93,23 @@ class ProtobufCodec:
 
     def spans(self, body: bytes) -> Iterator[r.ScopeRecords[r.Span]]:
         for resource in self._parse(_TracesData, body).resource_spans:
+            # Read once: whoever gets it knows by identity that it is the same.
+            raw, schema_url = resource.resource, resource.schema_url
             for scope in resource.scope_spans:
-                yield r.ScopeRecords(
-                    resource.resource, resource.schema_url, scope.scope, scope.schema_url, spans(scope.spans)
-                )
+                yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, spans(scope.spans))
 
     def logs(self, body: bytes) -> Iterator[r.ScopeRecords[r.LogRecord]]:
         for resource in self._parse(_LogsData, body).resource_logs:
+            raw, schema_url = resource.resource, resource.schema_url
             for scope in resource.scope_logs:
-                yield r.ScopeRecords(
-                    resource.resource,
-                    resource.schema_url,
-                    scope.scope,
-                    scope.schema_url,
-                    logs(scope.log_records),
-                )
+                yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, logs(scope.log_records))
 
     def metrics(self, body: bytes) -> Iterator[r.ScopeRecords[r.Metric]]:
         for resource in self._parse(_MetricsData, body).resource_metrics:
+            raw, schema_url = resource.resource, resource.schema_url
             for scope in resource.scope_metrics:
                 metrics = [metric(item) for item in scope.metrics]
-                yield r.ScopeRecords(resource.resource, resource.schema_url, scope.scope, scope.schema_url, metrics)
+                yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, metrics)
 
     def attribute_key(self, raw: r.Opaque) -> str:
         # KeyValue{1: key}, as every encoder writes it: the key first, with a length of one byte.

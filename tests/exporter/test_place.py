@@ -3,12 +3,12 @@
 import time
 
 from exporter.otlp.protobuf import ProtobufCodec
-from exporter.place import Place, Receipts, Window, optional_id, signed, signed32
+from exporter.place import Intake, Receipts, Window, optional_id, signed, signed32
 from exporter.promotion import load
 
 
-def new_place() -> Place:
-    return Place(ProtobufCodec(), load(), Window(1, 100, Receipts()), (1, b"r"), (1, b"s"), [])
+def new_place() -> Intake:
+    return Intake(ProtobufCodec(), load(), Window(1, 100, Receipts()), [])
 
 
 def test_unsigned_integers_keep_their_bits() -> None:
