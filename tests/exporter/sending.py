@@ -177,6 +177,24 @@ def metrics(*records: Metric, resource: Mapping[str, Any] | None = None) -> tupl
     return METRICS, request.SerializeToString()
 
 
+def field(number: int, content: bytes) -> bytes:
+    """A protobuf field that holds bytes."""
+    size, length = len(content), b""
+    while size > 127:
+        length += bytes((size & 127 | 128,))
+        size >>= 7
+    return bytes((number << 3 | 2,)) + length + bytes((size,)) + content
+
+
+MALFORMED = b"\xff\xff"
+"""No protobuf message of any type."""
+
+
+def enveloped(*records: bytes) -> bytes:
+    """The body of encoded spans, log records or metrics: the envelopes of all three have the same numbers."""
+    return field(1, field(2, b"".join(field(2, record) for record in records)))
+
+
 def totals(outcomes: Sequence[Outcome]) -> tuple[int, int, int]:
     """(stored, deduplicated, rejected) of answers together."""
     return (

@@ -1,4 +1,4 @@
-"""Group commit: nobody is answered before the commit, and what goes wrong loses nothing and takes along no neighbour."""
+"""Group commit: nobody is answered before it, and what goes wrong loses nothing and takes along no neighbour."""
 
 import asyncio
 import time

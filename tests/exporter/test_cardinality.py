@@ -1,0 +1,149 @@
+"""The verdict on attributes: what repeats stays in the series, what never comes back leaves it for good."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+
+from exporter.attributes import Limits
+from exporter.cardinality import MAX_INTERNED_BYTES, Cardinality, Series
+from exporter.otlp.protobuf import ProtobufCodec
+from exporter.otlp.records import SPANS
+from exporter.settings import Verdict
+from tests.exporter.sending import any_value
+
+CODEC = ProtobufCodec()
+CONSTANTS = Verdict(
+    new_value_share=0.8,
+    min_distinct=16,
+    max_distinct=64,
+    series_tokens=50,
+    records_per_series=4,
+    recent_series=64,
+)
+
+
+def new_cardinality(max_attributes: int = 10_000, max_series: int = 10_000, **constants: Any) -> Cardinality:
+    return Cardinality(SPANS, replace(CONSTANTS, **constants), Limits(100, 10_000), max_attributes, max_series)
+
+
+def take(cardinality: Cardinality, *records: Mapping[str, Any]) -> list[Series]:
+    """Do as the decode path does with a slice; returns the series that were not known, as if all were inserted."""
+    known = dict(cardinality.series)
+    for has in records:
+        idents = [cardinality.intern(CODEC, raw(key, value))[0] for key, value in has.items()]
+        place = tuple(ident for ident in idents if ident)
+        series = cardinality.series.get(place) or cardinality.new_series(place, place, ["work"], ())
+        series.records += 1
+    cardinality.earn(len(records))
+    fresh = [series for place, series in cardinality.series.items() if place not in known]
+    if not cardinality.review():
+        cardinality.spend(fresh)
+    return fresh
+
+
+def raw(key: str, value: Any) -> bytes:
+    return KeyValue(key=key, value=any_value(value)).SerializeToString()
+
+
+def test_an_attribute_is_decoded_once_and_known_by_its_bytes() -> None:
+    cardinality = new_cardinality()
+    interned = cardinality.intern(CODEC, raw("k", "v"))
+    assert interned == (1, "k", b'"k":"v"')
+    assert cardinality.interned(CODEC)[raw("k", "v")] is interned
+    assert cardinality.intern(CODEC, raw("k", 1))[0] == 2
+    assert cardinality.intern(CODEC, raw("k", 1.0))[0] == 3
+    assert cardinality.intern(CODEC, raw("k", True))[0] == 4
+
+
+def test_a_key_that_never_repeats_leaves_and_others_stay() -> None:
+    cardinality = new_cardinality()
+    records = [{"user.id": f"u{i}", "method": "GET", "shard": i % 10} for i in range(40)]
+    take(cardinality, *records)
+    assert cardinality.high == {"user.id"}
+    assert cardinality.demoted == ["user.id"]
+    assert cardinality.intern(CODEC, raw("user.id", "u1")) == (0, "user.id", b'"user.id":"u1"')
+    assert cardinality.intern(CODEC, raw("method", "GET"))[0]
+
+
+def test_a_key_whose_values_come_back_stays() -> None:
+    cardinality = new_cardinality(series_tokens=10_000)
+    for turn in range(1, 20):
+        take(cardinality, *({"shop": f"s{i}"} for i in range(3 * turn)))
+    assert cardinality.high == set()
+
+
+def test_a_key_with_more_values_than_are_watched_is_left_to_the_guard() -> None:
+    cardinality = new_cardinality(series_tokens=100_000)
+    for _ in range(4):
+        take(cardinality, *({"item": f"i{i}"} for i in range(15)))
+    for turn in range(30):
+        take(cardinality, *({"item": f"i{i}"} for i in range(15)), {"item": f"n{turn}"})
+    assert cardinality.high == set()
+
+
+def test_the_guard_takes_the_keys_that_keep_series_apart() -> None:
+    """Neither of two keys is new each time, their product is."""
+    cardinality = new_cardinality(new_value_share=1.0)
+    pairs = [{"x": i % 12, "y": i // 12, "kept": "k"} for i in range(144)]
+    for start in range(0, 144, 12):
+        take(cardinality, *pairs[start : start + 12])
+    assert cardinality.high
+    assert cardinality.high <= {"x", "y"}
+    fresh = take(cardinality, *pairs)
+    assert len(fresh) <= 24, "what is left does not multiply"
+
+
+def test_the_guard_takes_no_key_while_series_have_their_records() -> None:
+    cardinality = new_cardinality(series_tokens=8)
+    for i in range(200):
+        take(cardinality, *[{"version": i}] * 8)
+    assert cardinality.high == set()
+
+
+def test_a_verdict_is_final_and_is_taken_over_from_others() -> None:
+    cardinality = new_cardinality()
+    cardinality.intern(CODEC, raw("a", 1))
+    cardinality.intern(CODEC, raw("b", 1))
+    cardinality.learn(["a", "c"])
+    assert cardinality.high == {"a", "c"}
+    assert cardinality.demoted == [], "others know already"
+    assert list(cardinality.interned(CODEC)) == [raw("b", 1)]
+    cardinality.forget()
+    assert cardinality.high == {"a", "c"}
+    assert cardinality.intern(CODEC, raw("a", 1))[0] == 0
+
+
+@pytest.mark.parametrize(("attributes", "series"), [(5, 1000), (1000, 5)])
+def test_caches_are_bounded(attributes: int, series: int) -> None:
+    cardinality = new_cardinality(attributes, series, min_distinct=10_000, series_tokens=10_000)
+    for i in range(50):
+        take(cardinality, {"k": i})
+        cardinality.trim()
+        assert len(cardinality.series) <= 6
+        assert len(cardinality.interned(CODEC)) <= 6
+
+
+def test_a_long_value_lies_on_its_row_and_a_longer_one_is_cut() -> None:
+    cardinality = new_cardinality()
+    ident, key, json = cardinality.intern(CODEC, raw("k", "x" * MAX_INTERNED_BYTES))
+    assert (ident, key, len(json)) == (0, "k", MAX_INTERNED_BYTES + 6)
+    assert cardinality.interned(CODEC) == {}
+    assert cardinality.clipped == 0
+    assert len(cardinality.intern(CODEC, raw("k", "x" * 10_001))[2]) == 10_006
+    assert cardinality.clipped == 1
+
+
+def test_a_series_knows_its_attributes_by_what_they_are() -> None:
+    cardinality = new_cardinality()
+    one, two = [cardinality.intern(CODEC, raw(key, 1))[0] for key in ("a", "b")]
+    first = cardinality.new_series((1,), [one, two], ["work"], (7,))
+    assert first.row.columns == (7, b'{"a":1,"b":1}')
+    assert cardinality.new_series((2,), [two, one], ["work"], (7,)).hash == first.hash
+    assert cardinality.new_series((3,), [one], ["work"], (7,)).hash != first.hash
+    assert cardinality.new_series((4,), [one, two], ["other"], (7,)).hash != first.hash
+    again = cardinality.intern(CODEC, raw("a", 2))[0]
+    doubled = cardinality.new_series((5,), [one, two, again], ["work"], (7,))
+    assert (doubled.duplicates, doubled.row.attributes) == (1, {"a": 2, "b": 1})

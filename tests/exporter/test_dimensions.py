@@ -1,0 +1,176 @@
+"""Dimension rows: one a hash whoever races for it, ids known after commit only, promoted attributes beside them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from exporter import promotion
+from exporter.attributes import Limits
+from exporter.database import Connection, Database
+from exporter.dimensions import KINDS, SPAN_SERIES, Dimensions, Entry, Row, prune
+from exporter.errors import StorageUnavailable
+from exporter.otlp.anyvalue import identity, to_json
+from exporter.otlp.records import SPANS
+from exporter.sidecar import Sidecar
+from tests.exporter.sending import NOW, log, logs, run, send, sent, span, spans
+from tests.sql.rows import ask
+
+PROMOTION = promotion.load()
+
+
+def with_dimensions(url: str, session: Callable[[list[Dimensions]], Awaitable[Any]], count: int = 1) -> Any:
+    """What a session with so many processes' dimensions returns."""
+
+    async def whole() -> Any:
+        databases = [Database(url, 1, 8.0) for _ in range(count)]
+        try:
+            return await session([Dimensions(database, 100, 10_000, Limits()) for database in databases])
+        finally:
+            for database in databases:
+                await database.close()
+
+    return asyncio.run(whole())
+
+
+def series(number: int, scope_id: int = 1) -> Entry:
+    """A span series that is not stored yet."""
+    attributes: dict[str, Any] = {"http.request.method": f"M{number}", f"key {number}": number}
+    row = Row((scope_id, f"work {number}", 1, to_json(attributes)), attributes, SPANS)
+    return Entry(identity("series", number), row)
+
+
+def by_hash(*entries: Entry) -> dict[bytes, Entry]:
+    return {entry.hash: entry for entry in entries}
+
+
+def test_two_that_miss_the_same_store_it_once(database_url: str) -> None:
+    async def session(all_of: list[Dimensions]) -> None:
+        dimensions = all_of[0]
+        some, more = by_hash(series(1), series(2)), by_hash(series(2), series(3))
+        inserted = await asyncio.gather(*(dimensions.ensure(SPAN_SERIES, m, PROMOTION) for m in (some, more, some)))
+        assert [len(hashes) for hashes in inserted] == [2, 1, 0]
+        missing: dict[bytes, Entry] = {}
+        assert dimensions.resolve(SPAN_SERIES, series(3), missing) == dimensions.known(SPAN_SERIES, series(3).hash) > 0
+        assert not missing
+        assert dimensions.resolve(SPAN_SERIES, series(4), missing) == 0
+        assert list(missing) == [series(4).hash]
+
+    with_dimensions(database_url, session)
+    assert ask(database_url, "SELECT count(*) AS n FROM otel_span_series_dim") == [{"n": 3}]
+    promoted = ask(database_url, "SELECT value FROM otel_span_series_attrs_string ORDER BY value")
+    assert [row["value"] for row in promoted] == ["M1", "M2", "M3"]
+    assert len(ask(database_url, "SELECT key FROM attribute_keys")) == 4
+
+
+def test_eight_race_in_reversed_order(database_url: str) -> None:
+    """They used to be the seed's deadlock: every hash has one row, and every process its id."""
+
+    async def session(all_of: list[Dimensions]) -> list[list[int]]:
+        entries = [series(i) for i in range(300)]
+
+        async def ensure(dimensions: Dimensions, turn: int) -> list[int]:
+            for start in range(0, 300, 50):
+                part = entries[start : start + 50][:: -1 if turn % 2 else 1]
+                await dimensions.ensure(SPAN_SERIES, by_hash(*part), PROMOTION)
+            return [dimensions.known(SPAN_SERIES, entry.hash) for entry in entries]
+
+        return list(await asyncio.gather(*(ensure(dimensions, turn) for turn, dimensions in enumerate(all_of))))
+
+    ids = with_dimensions(database_url, session, 8)
+    assert all(found == ids[0] for found in ids)
+    assert len(set(ids[0])) == 300
+    assert ask(database_url, "SELECT count(*) AS n FROM otel_span_series_dim") == [{"n": 300}]
+
+
+def test_an_id_is_known_only_after_its_commit(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def session(all_of: list[Dimensions]) -> None:
+        dimensions = all_of[0]
+        retrying = Database.retrying
+
+        async def fail(self: Database, work: Callable[[Connection], Awaitable[Any]]) -> Any:
+            async def and_fail(connection: Connection) -> None:
+                await work(connection)
+                raise StorageUnavailable
+
+            return await retrying(self, and_fail)
+
+        monkeypatch.setattr(Database, "retrying", fail)
+        with pytest.raises(StorageUnavailable):
+            await dimensions.ensure(SPAN_SERIES, by_hash(series(1)), PROMOTION)
+        assert dimensions.known(SPAN_SERIES, series(1).hash) == 0
+        monkeypatch.undo()
+        assert await dimensions.ensure(SPAN_SERIES, by_hash(series(1)), PROMOTION) == {series(1).hash}
+
+    with_dimensions(database_url, session)
+
+
+def test_a_row_in_use_is_confirmed_and_a_pruned_one_made_again(store: str) -> None:
+    age = "UPDATE otel_resources_dim SET last_seen = now() - INTERVAL '2 days'; " + "".join(
+        f"UPDATE {kind.table} SET last_seen = now() - INTERVAL '2 days'; " for kind in KINDS[1:]
+    )
+    resource = {"service.name": "api"}
+
+    async def session(running: Sidecar) -> None:
+        await send(running, *spans(span(1, 1, NOW, has={"http.request.method": "GET"}), resource=resource))
+        await asyncio.to_thread(ask, store, "SELECT", given=age)
+        await send(running, *spans(span(1, 2, NOW), resource=resource))
+        confirmed = "SELECT count(*) AS n FROM otel_resources_dim WHERE last_seen > now() - INTERVAL '1 minute'"
+        assert await asyncio.to_thread(ask, store, confirmed) == [{"n": 0}], "trusted for a while"
+        running.ingest._dimensions._born -= 4000
+        await send(running, *spans(span(1, 3, NOW), resource=resource))
+        assert await asyncio.to_thread(ask, store, confirmed) == [{"n": 1}]
+
+        await asyncio.to_thread(ask, store, "SELECT", given=f"TRUNCATE otel_spans_fact, otel_traces; {age}")
+        async with running._control.transaction() as connection:
+            assert [await prune(connection, kind, 86_400) for kind in KINDS] == [1, 1, 0, 2, 0, 0]
+        assert await asyncio.to_thread(ask, store, "SELECT value FROM otel_resource_attrs_string") == []
+        running.ingest._dimensions._born -= 4000
+        await send(running, *spans(span(1, 4, NOW, has={"http.request.method": "GET"}), resource=resource))
+
+    run(store, session)
+    assert len(ask(store, "SELECT * FROM v_otel_spans_enriched")) == 1
+    assert ask(store, "SELECT value FROM otel_span_series_attrs_string") == [{"value": "GET"}]
+
+
+def test_what_a_resource_is(store: str) -> None:
+    """Types count, the order of keys does not."""
+    values = [1, True, 1.0, "1", b"1", [1], {"a": 1}, None]
+    several = [{"service.name": "s", "v": value} for value in values]
+    same = [dict(reversed(several[0].items())), dict(several[0])]
+    odd: list[dict[str, Any]] = [{"service.name": 5}, {"service.name": ["a"]}, {"service.name": "a\0b"}, {"x": 1}]
+    sent(store, *(logs(log("x"), resource=resource) for resource in [*several, *same, *odd]))
+    rows = ask(store, "SELECT service_name AS s, count(*)::int AS n FROM otel_resources_dim GROUP BY 1 ORDER BY 1")
+    assert [(row["s"], row["n"]) for row in rows] == [
+        ("5", 1),
+        ('["a"]', 1),
+        ("a\x1a0b", 1),
+        ("s", 8),
+        (None, 1),
+    ]
+
+
+def test_a_key_that_leaves_before_it_was_stored_is_told_to_the_others(store: str) -> None:
+    """Nobody was told: only keys of stored series were registered."""
+    users = [
+        spans(*(span(turn, i + 1, has={"user.id": f"{turn} {i}", "kept": 1}) for i in range(600))) for turn in (1, 2)
+    ]
+
+    async def session(running: Sidecar) -> set[str]:
+        await send(running, *users[0])
+        await running._share_verdicts(running.ingest)
+        assert running.ingest.traces.cardinality.demoted == []
+        return set(running.ingest.traces.cardinality.high)
+
+    assert run(store, session) == {"user.id"}
+    high = "SELECT key FROM attribute_keys WHERE spans_high_cardinality AND NOT logs_high_cardinality"
+    assert ask(store, high) == [{"key": "user.id"}]
+
+    async def restarted(running: Sidecar) -> None:
+        assert running.ingest.traces.cardinality.high == {"user.id"}
+        await send(running, *users[1])
+
+    run(store, restarted)
+    assert ask(store, "SELECT count(*) AS n FROM otel_span_series_dim") == [{"n": 1}]
+    assert len(ask(store, "SELECT FROM v_otel_spans_enriched WHERE attributes ? 'user.id'")) == 1200
