@@ -70,7 +70,7 @@ def create_app(sidecar: Sidecar) -> Starlette:
     async def metrics(_request: Request) -> Response:
         return Response(sidecar.telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *(Route(path, take(signal), methods=["POST"]) for signal, path in PATHS.items()),
             Route("/", _hints),
@@ -84,6 +84,9 @@ def create_app(sidecar: Sidecar) -> Starlette:
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
+    # Any other path is a 404, also one with a slash too many: not every sender posts its body again after a redirect.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _hints(request: Request) -> Response:
