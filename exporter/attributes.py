@@ -10,6 +10,7 @@ from exporter.otlp.anyvalue import to_json
 from exporter.otlp.records import AnyValue, Codec, KeyValue, Opaque
 
 MANY = 1 << 62
+_MAX_FRAGMENTS, _MAX_FRAGMENT_BYTES = 20_000, 1024
 
 
 class Limits(Struct, frozen=True):
@@ -86,3 +87,39 @@ def _redacted(value: Any, dropped: frozenset[str]) -> Any:
 def to_object(attributes: dict[str, AnyValue]) -> bytes:
     """The stored JSON object of attributes (never an AnyValue itself, whatever its keys look like)."""
     return b"{%b}" % b",".join(to_json(key) + b":" + to_json(value) for key, value in attributes.items())
+
+
+class Fragments:
+    """Opaque attributes to the stored JSON object of a child row; those that repeat are known by their bytes."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._known: dict[type[Codec], dict[Opaque, tuple[str, bytes]]] = {}
+
+    def to_object(
+        self, codec: Codec, attributes: Sequence[Opaque], dropped: frozenset[str]
+    ) -> tuple[bytes | None, int]:
+        """The object (None where it is empty), and how many attributes were cut or left out by the limits."""
+        if dropped:
+            attributes = without(codec, attributes, dropped)
+        known = self._known.setdefault(type(codec), {})
+        if len(known) > _MAX_FRAGMENTS:
+            known.clear()
+        row: dict[str, bytes] = {}
+        cut = max(0, len(attributes) - self._limits.max_attributes)
+        for raw in attributes[: self._limits.max_attributes]:
+            fragment = known.get(raw)
+            if fragment is None:
+                attribute = codec.attribute(raw)
+                value = self._limits.clip(attribute.value)
+                fragment = attribute.key, to_json(attribute.key) + b":" + to_json(value)
+                if value is not attribute.value:
+                    cut += 1
+                elif len(raw) <= _MAX_FRAGMENT_BYTES:
+                    known[raw] = fragment
+            row[fragment[0]] = fragment[1]
+        if doubled := min(len(attributes), self._limits.max_attributes) - len(row):
+            codec.findings.sanitise("duplicate_key", doubled)
+        if cut:
+            codec.findings.sanitise("truncated_attribute", cut)
+        return (b"{%b}" % b",".join(row.values()) if row else None), cut

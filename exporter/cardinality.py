@@ -22,6 +22,8 @@ MAX_INTERNED_BYTES = 4096
 """A longer attribute is stored on its row: it would fill the cache and hardly repeats."""
 
 
+MAX_RECENT_ROWS = 20_000
+"""Attributes on rows that are remembered."""
 MAX_ROW_KEYS = 10_000
 """Keys whose short values are cut by hand."""
 
@@ -61,7 +63,8 @@ class Cardinality:
         """Values cut for their size since the decode path last looked."""
         self._max_attributes, self._max_series = max_attributes, max_series
         self._max_interned_bytes = min(MAX_INTERNED_BYTES, limits.max_value_bytes)
-        self._interned: dict[type[Codec], dict[Opaque, Interned]] = {}
+        self._interned: dict[type[Codec], dict[Opaque, int]] = {}
+        self._recent_rows: dict[type[Codec], dict[Opaque, Interned]] = {}
         self._idents: dict[bytes, int] = {}
         self._attributes: list[Attribute] = []
         self._distinct: dict[str, int] = {}
@@ -70,38 +73,40 @@ class Cardinality:
         self._tokens = float(constants.series_tokens)
         self._recent: deque[Series] = deque(maxlen=constants.recent_series)
 
-    def interned(self, codec: Codec) -> dict[Opaque, Interned]:
-        """The attributes known by their bytes in the codec's encoding."""
+    def interned(self, codec: Codec) -> dict[Opaque, int]:
+        """The idents of attributes known by their bytes in the codec's encoding; those on rows are not among them."""
         return self._interned.setdefault(type(codec), {})
 
+    def recent_rows(self, codec: Codec) -> dict[Opaque, Interned]:
+        """Attributes on rows that came by lately: half of them come again within a trace or two."""
+        return self._recent_rows.setdefault(type(codec), {})
+
     def intern(self, codec: Codec, raw: Opaque) -> Interned:
-        """Decode an attribute that is not interned yet, and intern it where it belongs to the series."""
+        """Decode an attribute that is not known yet, and remember it."""
         attribute = codec.attribute(raw)
         key, value = attribute.key, attribute.value
         if key in self.high or len(raw) > self._max_interned_bytes:
             clipped = self.limits.clip(value)
             self.clipped += clipped is not value
             key_json = to_json(key) + b":"
-            part = codec.key_part(raw) if key in self.high and len(self.row_keys) < MAX_ROW_KEYS else None
-            if part is not None:
+            if key in self.high and len(self.row_keys) < MAX_ROW_KEYS and (part := codec.key_part(raw)) is not None:
                 self.row_keys[part] = key, key_json
             return 0, key, key_json + to_json(clipped)
-        json = to_json(key) + b":" + to_json(value)
         identity = canonical([key, value])
         ident = self._idents.get(identity)
         if ident is None:
             self._attributes.append(Attribute(key, value))
             ident = self._idents[identity] = len(self._attributes)
             self._count_distinct(key)
-        interned = self.interned(codec)[raw] = (ident, key, json)
-        return interned
+        self.interned(codec)[raw] = ident
+        return ident, key, b""
 
     def new_series(
         self, place: tuple[object, ...], idents: Sequence[int], head: list[AnyValue], columns: tuple[object, ...]
     ) -> Series:
-        """Remember a series under its place in the cache: `head` is what identifies it besides its attributes,
-        `columns` are its columns but the hash and the attributes."""
-        found = [self._attributes[ident - 1] for ident in idents]
+        """Remember a series under its place in the cache: `idents` are its attributes (0 = one that lies on the row),
+        `head` is what identifies it besides them, `columns` are its columns but the hash and the attributes."""
+        found = [self._attributes[ident - 1] for ident in idents if ident]
         attributes = {a.key: a.value for a in found}
         row = Row((*columns, to_object(attributes)), attributes, self.owner)
         series = Series(identity(*head, attributes), row, 0, found, len(found) - len(attributes))
@@ -126,11 +131,15 @@ class Cardinality:
         """Keep memory bounded: forget everything learned but the verdict when a bound is reached."""
         if len(self._attributes) > self._max_attributes or len(self.series) > self._max_series:
             self.forget()
+        for rows in self._recent_rows.values():
+            if len(rows) > MAX_RECENT_ROWS:
+                rows.clear()
 
     def forget(self) -> None:
         """Forget attributes and series; they are found again in the database."""
         self.series.clear()
         self._interned.clear()
+        self._recent_rows.clear()
         self._idents.clear()
         self._attributes.clear()
         self._distinct.clear()
@@ -199,5 +208,5 @@ class Cardinality:
             return
         self.high |= new
         for interned in self._interned.values():
-            for raw in [raw for raw, entry in interned.items() if entry[1] in new]:
+            for raw in [raw for raw, ident in interned.items() if self._attributes[ident - 1].key in new]:
                 del interned[raw]

@@ -5,6 +5,7 @@ Source: opentelemetry-proto `logs.proto`; sql/migrations/0005_logs.sql; RFC 9562
 
 import time
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from random import getrandbits
 from typing import Any
 
@@ -19,6 +20,7 @@ from exporter.place import Intake, Missing, Part, optional_id, signed, signed32,
 
 Row = tuple[Any, ...]
 _INT64_MAX = (1 << 63) - 1
+_NONE = repeat(0)
 
 
 class Logs:
@@ -41,10 +43,11 @@ class Logs:
         """There is no rollup of logs."""
 
     def build(self, intake: Intake, chunk: Sequence[Part], out: Sequence[list[Row]]) -> Missing:
-        """Add the rows of `chunk` to `out`, a list per table; parts that need dimension rows stored first are left
+        """Add the rows of `chunk` to `out`, a list per table; records that need dimension rows stored first are left
         out, and returned to be built again."""
         codec, cardinality = intake.codec, self.cardinality
         get, known = cardinality.interned(codec).get, cardinality.series.get
+        recent = cardinality.recent_rows(codec)
         intern, resolve = cardinality.intern, self._dimensions.resolve
         cut_out, row_keys = codec.cut, cardinality.row_keys
         low, high = intake.window.low, intake.window.high
@@ -55,36 +58,45 @@ class Logs:
         again: list[Part] = []
         put = out[0].append
         for part in chunk:
-            mark, complete = intake.mark(out), True
+            later: list[LogRecord] = []
             resource_id, scope_id = part.resource[0], part.scope[0]
             for log in part.records:
-                attributes = log.attributes if not dropped else without(codec, log.attributes, dropped)
-                count = len(attributes)
+                raws = log.attributes[:] if not dropped else without(codec, log.attributes, dropped)
                 cut = 0
-                if count > max_attributes:
-                    attributes, cut, count = attributes[:max_attributes], count - max_attributes, max_attributes
-                ids: list[Any] = [scope_id, log.severity_number, log.severity_text, log.event_name]
+                if len(raws) > max_attributes:
+                    raws, cut = raws[:max_attributes], len(raws) - max_attributes
+                ids = [*map(get, raws, _NONE)]
                 on_row: dict[str, bytes] = {}
                 try:
-                    for raw in attributes:
-                        ident, key, json = get(raw) or cut_out(raw, row_keys) or intern(codec, raw)
-                        if ident:
-                            ids.append(ident)
-                        else:
-                            on_row[key] = json
-                    series = known(tuple(ids)) or self._new_series(part.scope, log, ids)
+                    if 0 in ids:
+                        for i, ident in enumerate(ids):
+                            if ident:
+                                continue
+                            entry = recent.get(raws[i])
+                            if entry is None:
+                                entry = cut_out(raws[i], row_keys)
+                                if entry is None:
+                                    entry = intern(codec, raws[i])
+                                else:
+                                    recent[raws[i]] = entry
+                            if entry[0]:
+                                ids[i] = entry[0]
+                            else:
+                                on_row[entry[1]] = entry[2]
+                    key = (scope_id, log.severity_number, log.severity_text, log.event_name, *ids)
+                    series = known(key) or self._new_series(part.scope, log, key, ids)
                     series.records += 1
                     series_id = series.id or resolve(LOG_SERIES, series, missing)
-                    complete = complete and series_id > 0
-                    if not complete:
+                    if not series_id:
+                        later.append(log)
                         continue
                     body = codec.any_value(log.body) if log.body else None
                 except UndecodableBody as error:
                     intake.refuse("malformed", f"a log record's attribute or body: {error}")
                     continue
-                if count - len(ids) + 4 != len(on_row) or series.duplicates:
-                    codec.findings.sanitise("duplicate_key", count - len(ids) + 4 - len(on_row) + series.duplicates)
-                if cardinality.clipped or cut:
+                if series.duplicates or (on_row and ids.count(0) != len(on_row)):
+                    codec.findings.sanitise("duplicate_key", ids.count(0) - len(on_row) + series.duplicates)
+                if cut or cardinality.clipped:
                     cut += cardinality.take_clipped(codec, cut)
                 filed, sent = log.time_unix_nano, None
                 if not low <= filed < high:
@@ -113,9 +125,8 @@ class Logs:
                         b"{%b}" % b",".join(on_row.values()) if on_row else None,
                     )
                 )
-            if not complete:
-                intake.undo(mark, out)
-                again.append(part)
+            if later:
+                again.append(Part(later, part.resource, part.scope))
         return LOG_SERIES, missing, again
 
     def _file(self, intake: Intake, log: LogRecord) -> tuple[int, int | None]:
@@ -127,15 +138,11 @@ class Logs:
         filed, _ = intake.window.file(log.observed_time_unix_nano)
         return filed, 0
 
-    def _new_series(self, scope: Known, log: LogRecord, ids: list[Any]) -> Series:
+    def _new_series(self, scope: Known, log: LogRecord, key: tuple[Any, ...], ids: list[int]) -> Series:
         scope_id, scope_hash = scope
         number, text, event = log.severity_number, log.severity_text, log.event_name
-        return self.cardinality.new_series(
-            tuple(ids),
-            ids[4:],
-            [scope_hash, number, text, event],
-            (scope_id, number, escape_nul(text), escape_nul(event)),
-        )
+        columns = (scope_id, number, escape_nul(text), escape_nul(event))
+        return self.cardinality.new_series(key, ids, [scope_hash, number, text, event], columns)
 
 
 def _uuid7(unix_ms: int) -> bytes:

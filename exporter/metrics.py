@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import field
 
 from exporter import check, columns
-from exporter.attributes import Limits, settle, to_object, without
+from exporter.attributes import Fragments, Limits, settle, to_object, without
 from exporter.dimensions import METRIC_SERIES, METRICS, Dimensions, Entry, Row
 from exporter.errors import UndecodableBody
 from exporter.otlp import records as r
@@ -41,6 +41,7 @@ class Metrics:
         self._dimensions = dimensions
         self._limits = limits
         self._max_series = max_series
+        self._fragments = Fragments(limits)
         self._metrics: dict[tuple[Any, ...], MetricEntry] = {}
         self._cached = 0
 
@@ -62,13 +63,13 @@ class Metrics:
         """There is no rollup of metrics."""
 
     def build(self, intake: Intake, chunk: Sequence[Part], out: Sequence[list[Point]]) -> Missing:
-        """Add the rows of `chunk` to `out`, a list per table; parts that need dimension rows stored first are left
+        """Add the rows of `chunk` to `out`, a list per table; metrics that need dimension rows stored first are left
         out, and returned to be built again."""
         missing_metrics: dict[bytes, Entry] = {}
         missing: dict[bytes, Entry] = {}
         again: list[Part] = []
         for part in chunk:
-            mark, complete = intake.mark(out), True
+            later: list[r.Metric] = []
             for metric in part.records:
                 if not metric.name:
                     if metric.data_points:
@@ -83,10 +84,9 @@ class Metrics:
                     continue
                 known = entry.id or self._dimensions.resolve(METRICS, entry, missing_metrics)
                 if not known or not self._points(intake, part, metric, entry, out, missing):
-                    complete = False
-            if not complete:
-                intake.undo(mark, out)
-                again.append(part)
+                    later.append(metric)
+            if later:
+                again.append(Part(later, part.resource, part.scope))
         return (METRICS, missing_metrics, again) if missing_metrics else (METRIC_SERIES, missing, again)
 
     def _metric(self, intake: Intake, part: Part, metric: r.Metric) -> MetricEntry:
@@ -141,32 +141,37 @@ class Metrics:
         """Add the rows of a metric's points; False where series have to be stored first."""
         codec, resolve = intake.codec, self._dimensions.resolve
         low, high, file = intake.window.low, intake.window.high, intake.window.file
-        complete = True
         known = entry.series.get
         dropped = intake.promotion.dropped(r.METRICS)
         table, split, shape = _TYPES[metric.type]
         put, exemplars = out[table].append, out[-1]
+        found: list[tuple[r.DataPoint, int]] = []
+        refused: list[UndecodableBody] = []
         for point in metric.data_points:
             attributes = point.attributes if not dropped else without(codec, point.attributes, dropped)
-            bounds = split(point) if split is not None else ()
-            key = (bounds, *attributes)
+            key = (split(point) if split is not None else (), *attributes)
             try:
-                series = known(key)
-                if series is None:
-                    series = self._new_series(codec, part, metric, entry, key)
-                series_id = series.id or resolve(METRIC_SERIES, series, missing)
-                complete = complete and series_id > 0
-                if not complete:
-                    continue
-                filed, sent = point.time_unix_nano, None
-                if not low <= filed < high:
-                    filed, sent = file(filed)
-                put(shape(point, series_id, filed, signed(point.start_time_unix_nano) or None, sent))
+                series = known(key) or self._new_series(codec, part, metric, entry, key)
+            except UndecodableBody as error:
+                refused.append(error)
+                continue
+            found.append((point, series.id or resolve(METRIC_SERIES, series, missing)))
+        if not all(series_id for _, series_id in found):
+            return False
+        for point, series_id in found:
+            filed, sent = point.time_unix_nano, None
+            if not low <= filed < high:
+                filed, sent = file(filed)
+            try:
                 if metric.type != r.SUMMARY and point.exemplars:  # type: ignore[union-attr]
                     self._exemplars(point, (series_id, filed), intake, exemplars)  # type: ignore[arg-type]
             except UndecodableBody as error:
-                intake.refuse("malformed", f"a data point's attribute or exemplar: {error}")
-        return complete
+                refused.append(error)
+                continue
+            put(shape(point, series_id, filed, signed(point.start_time_unix_nano) or None, sent))
+        for problem in refused:
+            intake.refuse("malformed", f"a data point's attribute or exemplar: {problem}")
+        return True
 
     def _new_series(
         self, codec: r.Codec, part: Part, metric: r.Metric, entry: MetricEntry, key: tuple[Any, ...]
@@ -201,10 +206,12 @@ class Metrics:
     ) -> None:
         codec = intake.codec
         dropped = intake.promotion.dropped(r.METRICS)
-        for ordinal, exemplar in enumerate([codec.exemplar(raw) for raw in point.exemplars]):
-            attributes, _ = settle(codec, exemplar.filtered_attributes, dropped, self._limits)
+        rows: list[Point] = []
+        for ordinal, raw in enumerate(point.exemplars):
+            exemplar, attributes = codec.open_exemplar(raw)
+            stored, _ = self._fragments.to_object(codec, attributes, dropped)
             span_id = optional_id(intake, exemplar.span_id, 8)
-            out.append(
+            rows.append(
                 (
                     *key,
                     signed(exemplar.time_unix_nano),
@@ -212,9 +219,10 @@ class Metrics:
                     None if span_id is None else signed_id(span_id)[0],
                     ordinal,
                     optional_id(intake, exemplar.trace_id, 16),
-                    to_object(attributes) if attributes else None,
+                    stored,
                 )
             )
+        out += rows
 
 
 def _number_columns(value: float | None) -> tuple[int | None, float | None]:

@@ -16,7 +16,6 @@ from exporter.promotion import Promotion
 
 _INT64_LIMIT = 1 << 63
 _UINT64 = 1 << 64
-Mark = tuple[list[int], int, dict[str, int]]
 _EMPTY_IDS = frozenset((b"", bytes(8), bytes(16)))
 
 
@@ -90,14 +89,3 @@ class Intake(Struct):
     def refuse(self, reason: str, message: str, count: int = 1) -> None:
         """Refuse a record (or the `count` points of a metric); nothing else is lost with it."""
         self.refusals.append(Refusal(reason, message, b"", count))
-
-    def mark(self, rows: Sequence[list[Any]]) -> Mark:
-        """How far rows and findings are, to come back to."""
-        return [len(table) for table in rows], len(self.refusals), dict(self.codec.findings.sanitised)
-
-    def undo(self, mark: Mark, rows: Sequence[list[Any]]) -> None:
-        """Take back rows and findings since the mark."""
-        lengths, refused, self.codec.findings.sanitised = mark
-        for table, length in zip(rows, lengths, strict=True):
-            del table[length:]
-        del self.refusals[refused:]

@@ -4,12 +4,13 @@ Source: opentelemetry-proto `trace.proto`; sql/migrations/0004_spans.sql.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from msgspec import Struct
 
 from exporter import check, columns
-from exporter.attributes import settle, to_object, without
+from exporter.attributes import Fragments, settle, to_object, without
 from exporter.cardinality import Cardinality, Series
 from exporter.dimensions import SPAN_SERIES, Dimensions, Entry, Known
 from exporter.errors import UndecodableBody
@@ -25,6 +26,7 @@ _HOUR_NANO = 3_600_000_000_000
 _INT64_MAX = (1 << 63) - 1
 _INT32_LIMIT = 1 << 31
 _MAX_STATUSES = 1000
+_NONE = repeat(0)
 
 Row = tuple[Any, ...]
 
@@ -40,6 +42,7 @@ class Traces:
     def __init__(self, cardinality: Cardinality, dimensions: Dimensions) -> None:
         self.cardinality = cardinality
         self._dimensions = dimensions
+        self._fragments = Fragments(cardinality.limits)
         self._statuses: dict[type[Codec], dict[Opaque, tuple[int | None, str | None]]] = {}
 
     def records(self, codec: Codec, body: bytes) -> Iterable[ScopeRecords[Span]]:
@@ -51,10 +54,11 @@ class Traces:
         return query("spans", "upsert-traces"), roll_up(rows)
 
     def build(self, intake: Intake, chunk: Sequence[Part], out: Sequence[list[Row]]) -> Missing:
-        """Add the rows of `chunk` to `out`, a list per table; parts that need dimension rows stored first are left
+        """Add the rows of `chunk` to `out`, a list per table; records that need dimension rows stored first are left
         out, and returned to be built again."""
         codec, cardinality = intake.codec, self.cardinality
         get, known = cardinality.interned(codec).get, cardinality.series.get
+        recent = cardinality.recent_rows(codec)
         intern, resolve = cardinality.intern, self._dimensions.resolve
         cut_out, row_keys = codec.cut, cardinality.row_keys
         low, high, file = intake.window.low, intake.window.high, intake.window.file
@@ -65,35 +69,44 @@ class Traces:
         again: list[Part] = []
         put = out[0].append
         for part in chunk:
-            mark, complete = intake.mark(out), True
+            later: list[Span] = []
             resource_id, scope_id = part.resource[0], part.scope[0]
             for span in part.records:
                 trace_id, span_id = span.trace_id, span.span_id
                 if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
                     intake.refuse(*_no_identity(span))
                     continue
-                attributes = span.attributes if not dropped else without(codec, span.attributes, dropped)
-                count = len(attributes)
+                raws = span.attributes[:] if not dropped else without(codec, span.attributes, dropped)
                 cut = 0
-                if count > max_attributes:
-                    attributes, cut, count = attributes[:max_attributes], count - max_attributes, max_attributes
-                ids: list[Any] = [scope_id, span.name, span.kind]
+                if len(raws) > max_attributes:
+                    raws, cut = raws[:max_attributes], len(raws) - max_attributes
+                ids = [*map(get, raws, _NONE)]
                 on_row: dict[str, bytes] = {}
                 try:
-                    for raw in attributes:
-                        ident, key, json = get(raw) or cut_out(raw, row_keys) or intern(codec, raw)
-                        if ident:
-                            ids.append(ident)
-                        else:
-                            on_row[key] = json
-                    series = known(tuple(ids)) or self._new_series(part.scope, span, ids)
+                    if 0 in ids:
+                        for i, ident in enumerate(ids):
+                            if ident:
+                                continue
+                            entry = recent.get(raws[i])
+                            if entry is None:
+                                entry = cut_out(raws[i], row_keys)
+                                if entry is None:
+                                    entry = intern(codec, raws[i])
+                                else:
+                                    recent[raws[i]] = entry
+                            if entry[0]:
+                                ids[i] = entry[0]
+                            else:
+                                on_row[entry[1]] = entry[2]
+                    key = (scope_id, span.name, span.kind, *ids)
+                    series = known(key) or self._new_series(part.scope, span, key, ids)
                     series.records += 1
                     series_id = series.id or resolve(SPAN_SERIES, series, missing)
-                    complete = complete and series_id > 0
-                    if not complete:
+                    if not series_id:
+                        later.append(span)
                         continue
-                    if count - len(ids) + 3 != len(on_row) or series.duplicates:
-                        codec.findings.sanitise("duplicate_key", count - len(ids) + 3 - len(on_row) + series.duplicates)
+                    if series.duplicates or (on_row and ids.count(0) != len(on_row)):
+                        codec.findings.sanitise("duplicate_key", ids.count(0) - len(on_row) + series.duplicates)
                     if cut or cardinality.clipped:
                         cut += cardinality.take_clipped(codec, cut)
                     start, sent = span.start_time_unix_nano, None
@@ -136,16 +149,14 @@ class Traces:
                         b"{%b}" % b",".join(on_row.values()) if on_row else None,
                     )
                 )
-            if not complete:
-                intake.undo(mark, out)
-                again.append(part)
+            if later:
+                again.append(Part(later, part.resource, part.scope))
         return SPAN_SERIES, missing, again
 
-    def _new_series(self, scope: Known, span: Span, ids: list[Any]) -> Series:
+    def _new_series(self, scope: Known, span: Span, key: tuple[Any, ...], ids: list[int]) -> Series:
         scope_id, scope_hash = scope
-        return self.cardinality.new_series(
-            tuple(ids), ids[3:], [scope_hash, span.name, span.kind], (scope_id, escape_nul(span.name), span.kind)
-        )
+        columns = (scope_id, escape_nul(span.name), span.kind)
+        return self.cardinality.new_series(key, ids, [scope_hash, span.name, span.kind], columns)
 
     def _status(self, codec: Codec, raw: Opaque) -> tuple[int | None, str | None]:
         status = codec.status(raw)
@@ -156,20 +167,15 @@ class Traces:
         return statuses.setdefault(raw, stored)
 
     def _events(self, intake: Intake, span: Span, key: tuple[Any, ...], out: list[Row]) -> None:
-        codec, limits = intake.codec, self.cardinality.limits
+        codec = intake.codec
         dropped = intake.promotion.dropped(SPAN_EVENTS)
-        for ordinal, event in enumerate([codec.event(raw) for raw in span.events]):
-            attributes, cut = settle(codec, event.attributes, dropped, limits)
-            out.append(
-                (
-                    *key,
-                    signed(event.time_unix_nano),
-                    ordinal,
-                    event.dropped_attributes_count + cut or None,
-                    escape_nul(event.name),
-                    to_object(attributes) if attributes else None,
-                )
-            )
+        rows: list[Row] = []
+        for ordinal, raw in enumerate(span.events):
+            event, attributes = codec.open_event(raw)
+            stored, cut = self._fragments.to_object(codec, attributes, dropped)
+            time, left_out = signed(event.time_unix_nano), event.dropped_attributes_count + cut
+            rows.append((*key, time, ordinal, left_out or None, escape_nul(event.name), stored))
+        out += rows
 
     def _links(self, intake: Intake, span: Span, key: tuple[Any, ...], out: list[Row]) -> int:
         codec, limits = intake.codec, self.cardinality.limits

@@ -78,10 +78,15 @@ class JsonParts:
         return r.Status(self.enum("code", _STATUS_CODES, w.code), w.message or "")
 
     def event(self, raw: r.Opaque) -> r.Event:
+        event, attributes = self.open_event(raw)
+        event.attributes = [self.attribute(a) for a in attributes]
+        return event
+
+    def open_event(self, raw: r.Opaque) -> tuple[r.Event, list[r.Opaque]]:
         w = read_quickly(wire.Event, raw or b"{}")
         check_u64("timeUnixNano", w.time_unix_nano)
-        attributes = self._attributes(w.attributes)
-        return r.Event(w.time_unix_nano, w.name or "", attributes, w.dropped_attributes_count)
+        event = r.Event(w.time_unix_nano, w.name or "", [], w.dropped_attributes_count)
+        return event, [bytes(a) for a in w.attributes]
 
     def link(self, raw: r.Opaque) -> r.Link:
         w = read_quickly(wire.Link, raw or b"{}")
@@ -95,14 +100,15 @@ class JsonParts:
         )
 
     def exemplar(self, raw: r.Opaque) -> r.Exemplar:
+        exemplar, attributes = self.open_exemplar(raw)
+        exemplar.filtered_attributes = [self.attribute(a) for a in attributes]
+        return exemplar
+
+    def open_exemplar(self, raw: r.Opaque) -> tuple[r.Exemplar, list[r.Opaque]]:
         w = read(wire.Exemplar, raw or b"{}")
-        return r.Exemplar(
-            w.time_unix_nano,
-            w.as_double if w.as_int is None else w.as_int,
-            self.id(w.trace_id, 16),
-            self.id(w.span_id, 8),
-            self._attributes(w.filtered_attributes),
-        )
+        value = w.as_double if w.as_int is None else w.as_int
+        exemplar = r.Exemplar(w.time_unix_nano, value, self.id(w.trace_id, 16), self.id(w.span_id, 8))
+        return exemplar, [bytes(a) for a in w.filtered_attributes]
 
     def id(self, text: str | None, size: int, *, own: bool = False) -> bytes:
         """An id of `size` bytes: hex of any length as sent, base64 of the right one; b"" where it is neither.

@@ -8,7 +8,7 @@ Source: opentelemetry-proto; https://protobuf.dev/programming-guides/encoding/.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -78,6 +78,8 @@ _opaque = _copies(
 _TracesData = _opaque("opentelemetry.proto.trace.v1.TracesData")
 _LogsData = _opaque("opentelemetry.proto.logs.v1.LogsData")
 _MetricsData = _opaque("opentelemetry.proto.metrics.v1.MetricsData")
+_Event = _opaque("opentelemetry.proto.trace.v1.Span.Event")
+_Exemplar = _opaque("opentelemetry.proto.metrics.v1.Exemplar")
 # The same with strings as bytes: what invalid UTF-8 is repaired with.
 _stringless = _copies("postel.stringless", lambda field: field.type == _Field.TYPE_STRING)
 
@@ -169,10 +171,14 @@ class ProtobufCodec:
         return r.Status(message.code, message.message)
 
     def event(self, raw: r.Opaque) -> r.Event:
-        message = self._parse(trace_pb2.Span.Event, raw)
-        return r.Event(
-            message.time_unix_nano, message.name, self._attributes(message), message.dropped_attributes_count
-        )
+        event, attributes = self.open_event(raw)
+        event.attributes = [self.attribute(a) for a in attributes]
+        return event
+
+    def open_event(self, raw: r.Opaque) -> tuple[r.Event, Sequence[r.Opaque]]:
+        message = self._parse(_Event, raw)
+        event = r.Event(message.time_unix_nano, message.name, [], message.dropped_attributes_count)
+        return event, message.attributes
 
     def link(self, raw: r.Opaque) -> r.Link:
         message = self._parse(trace_pb2.Span.Link, raw)
@@ -186,9 +192,14 @@ class ProtobufCodec:
         )
 
     def exemplar(self, raw: r.Opaque) -> r.Exemplar:
-        message = self._parse(metrics_pb2.Exemplar, raw)
-        attributes = [self._key_value(a) for a in message.filtered_attributes]
-        return r.Exemplar(message.time_unix_nano, number(message), message.trace_id, message.span_id, attributes)
+        exemplar, attributes = self.open_exemplar(raw)
+        exemplar.filtered_attributes = [self.attribute(a) for a in attributes]
+        return exemplar
+
+    def open_exemplar(self, raw: r.Opaque) -> tuple[r.Exemplar, Sequence[r.Opaque]]:
+        message = self._parse(_Exemplar, raw)
+        exemplar = r.Exemplar(message.time_unix_nano, number(message), message.trace_id, message.span_id)
+        return exemplar, message.filtered_attributes
 
     def _attributes(self, message: Any) -> list[r.KeyValue]:
         return [self._key_value(a) for a in message.attributes]

@@ -301,6 +301,12 @@ class Codec(Protocol):
     def event(self, raw: Opaque) -> Event:
         """One span event."""
 
+    def open_event(self, raw: Opaque) -> tuple[Event, Sequence[Opaque]]:
+        """One span event without its attributes, and these, opaque."""
+
+    def open_exemplar(self, raw: Opaque) -> tuple[Exemplar, Sequence[Opaque]]:
+        """One exemplar without its filtered attributes, and these, opaque."""
+
     def link(self, raw: Opaque) -> Link:
         """One span link."""
 
