@@ -50,9 +50,9 @@ def raw(key: str, value: Any) -> bytes:
 
 def test_an_attribute_is_decoded_once_and_known_by_its_bytes() -> None:
     cardinality = new_cardinality()
-    interned = cardinality.intern(CODEC, raw("k", "v"))
-    assert interned == (1, "k", b'"k":"v"')
-    assert cardinality.interned(CODEC)[raw("k", "v")] is interned
+    assert cardinality.intern(CODEC, raw("k", "v"))[:2] == (1, "k")
+    assert list(cardinality.interned(CODEC)) == [raw("k", "v")]
+    assert cardinality.intern(CODEC, raw("k", "v"))[0] == 1
     assert cardinality.intern(CODEC, raw("k", 1))[0] == 2
     assert cardinality.intern(CODEC, raw("k", 1.0))[0] == 3
     assert cardinality.intern(CODEC, raw("k", True))[0] == 4
