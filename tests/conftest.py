@@ -67,7 +67,7 @@ def template(server_url: str) -> str:
 def database_url(server_url: str, template: str) -> Iterator[str]:
     """A migrated database of the test's own."""
     name = f"test_{uuid4().hex[:16]}"
-    asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log"))
+    asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     yield database_of(server_url, name)
     asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
 

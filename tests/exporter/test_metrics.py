@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AggregationTemporality,
     Exemplar,
@@ -150,24 +149,26 @@ def test_text_with_nul_is_kept(store: str) -> None:
     assert list(row[0].values()) == [escaped] * 3 + [{escaped: escaped}] * 2
 
 
-@pytest.mark.parametrize("bad", ["no name", "malformed attribute", "malformed metadata"])
-def test_a_bad_metric_or_point_goes_alone(store: str, bad: str) -> None:
-    good = [point(i, NOW + i).SerializeToString() for i in range(999)]
-    encoded = {
-        "no name": [field(5, b"".join(field(1, record) for record in good)), gauge("", point(1)).SerializeToString()],
-        "malformed attribute": [
-            field(5, b"".join(field(1, r) for r in (*good[:9], field(7, MALFORMED) + good[0], *good[9:])))
-        ],
-        "malformed metadata": [
-            field(5, b"".join(field(1, record) for record in good)),
+def test_a_bad_metric_or_point_goes_alone(store: str) -> None:
+    good = [field(1, point(i, NOW + i).SerializeToString()) for i in range(999)]
+    bad_exemplar = Exemplar(as_int=1).SerializeToString()
+    bad_points = [field(7, MALFORMED) + point(0).SerializeToString()]
+    bad_points += [point(0).SerializeToString() + field(5, bad_exemplar) + field(5, MALFORMED)]
+    bodies = [
+        enveloped(field(1, b"a") + field(5, b"".join(good)), gauge("", point(1)).SerializeToString()),
+        enveloped(field(1, b"b") + field(5, b"".join([*good[:9], field(1, bad_points[0]), *good[9:]]))),
+        enveloped(field(1, b"c") + field(5, b"".join([*good[:9], field(1, bad_points[1]), *good[9:]]))),
+        enveloped(
+            field(1, b"d") + field(5, b"".join(good)),
             gauge("bad", point(1)).SerializeToString() + field(12, MALFORMED),
-        ],
-    }[bad]
-    outcome = sent(store, ("metrics", enveloped(field(1, b"m") + encoded[0], *encoded[1:])))[0]
-    assert (outcome.stored, outcome.rejected) == (999, 1)
-    reason = "no_metric_name" if bad == "no name" else "malformed"
-    assert outcome.message.startswith(f"1 {reason}: ")
-    assert ask(store, "SELECT reason, count FROM otel_rejected_records") == [{"reason": reason, "count": 1}]
+        ),
+    ]
+    outcomes = sent(store, *(("metrics", body) for body in bodies))
+    assert [(outcome.stored, outcome.rejected) for outcome in outcomes] == [(999, 1)] * 4
+    reasons = ["no_metric_name", "malformed", "malformed", "malformed"]
+    assert [outcome.message.partition(":")[0] for outcome in outcomes] == [f"1 {reason}" for reason in reasons]
+    refused = ask(store, "SELECT reason, count FROM otel_rejected_records ORDER BY rejected_id")
+    assert refused == [{"reason": reason, "count": 1} for reason in reasons]
 
 
 def test_metrics_without_points_are_nothing(store: str) -> None:

@@ -1,6 +1,5 @@
 """Spans as rows and as traces: each field kept, the rollup what the spans add up to, and refusals alone."""
 
-import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.exporter.sending import (
@@ -142,10 +141,9 @@ def test_numbers_keep_all_their_bits(store: str) -> None:
     assert ask(store, "SELECT kind_id FROM otel_span_series_dim") == [{"kind_id": 2**31 - 1}]
 
 
-@pytest.mark.parametrize("length", [0, 7, 8, 9])
-def test_an_unusable_parent_is_none(store: str, length: int) -> None:
-    sent(store, spans(span(1, 1, parent_span_id=bytes(length))))
-    assert ask(store, "SELECT parent_span_id AS p FROM otel_spans_fact") == [{"p": None}]
+def test_an_unusable_parent_is_none(store: str) -> None:
+    sent(store, spans(*(span(1, length + 1, parent_span_id=bytes(length)) for length in (0, 7, 8, 9))))
+    assert ask(store, "SELECT parent_span_id AS p FROM otel_spans_fact") == [{"p": None}] * 4
 
 
 def test_attributes_past_the_limit_are_counted_as_dropped(store: str) -> None:
