@@ -9,8 +9,10 @@ import gc
 import logging
 import signal
 import socket
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hypercorn.asyncio import serve as run_hypercorn
 from hypercorn.config import Config
@@ -23,6 +25,7 @@ from exporter.settings import Settings
 from exporter.sidecar import Sidecar
 from exporter.telemetry import log_to_stderr
 
+T = TypeVar("T")
 _CLOSE_S = 1.0
 _RESERVE_S = 2.0
 """Of the grace period: for closing connections and the embedded PostgreSQL after the drain."""
@@ -36,14 +39,19 @@ async def serve(settings: Settings) -> int:
     lists = promotion.load(overrides=settings.attribute_overrides)
     listener = _listen(settings.bind)
     embedded: EmbeddedPostgres | None = None
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         url = settings.database_url
         if url is None:
             given = None if settings.data_dir == _DEFAULT_DATA_DIR else settings.data_dir
             embedded = EmbeddedPostgres(given)
-            url = await embedded.start()
+            url = await _unless(stop, embedded.start())
+            if url is None:
+                return 0
             print(embedded.notice, flush=True)
-        await _serve_until_signal(settings, Sidecar(settings, lists, url), listener)
+        await _serve_until(stop, settings, Sidecar(settings, lists, url), listener)
     finally:
         if embedded is not None:
             await embedded.stop()
@@ -51,11 +59,20 @@ async def serve(settings: Settings) -> int:
     return 0
 
 
-async def _serve_until_signal(settings: Settings, sidecar: Sidecar, listener: socket.socket) -> None:
-    stop, drained = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+async def _unless(stop: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T | None:
+    """What starting returns; None where it is to stop before that."""
+    started, stopped = asyncio.create_task(starting), asyncio.create_task(stop.wait())
+    await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if started.done():
+        return started.result()
+    started.cancel()
+    await asyncio.wait({started})
+    return None
+
+
+async def _serve_until(stop: asyncio.Event, settings: Settings, sidecar: Sidecar, listener: socket.socket) -> None:
+    drained = asyncio.Event()
     host, port = listener.getsockname()[:2]
     print(f"postel listens on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     _calm_garbage_collector()
