@@ -88,10 +88,12 @@ class Logs:
                     series.records += 1
                     series_id = series.id or resolve(LOG_SERIES, series, missing)
                     if not series_id:
+                        cardinality.clipped = 0
                         later.append(log)
                         continue
                     body = codec.any_value(log.body) if log.body else None
                 except UndecodableBody as error:
+                    cardinality.clipped = 0
                     intake.refuse("malformed", f"a log record's attribute or body: {error}")
                     continue
                 if series.duplicates or (on_row and ids.count(0) != len(on_row)):

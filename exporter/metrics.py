@@ -5,6 +5,7 @@ Every attribute of a point is part of its identity, so a point's series is known
 Source: opentelemetry-proto `metrics.proto`; sql/migrations/0006_metrics.sql.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -19,13 +20,15 @@ from exporter.otlp.anyvalue import escape_nul, identity
 from exporter.place import Intake, Missing, Part, optional_id, signed, signed32, signed_id
 
 Point = tuple[Any, ...]
+SeriesKey = bytes | tuple[bytes, ...]
+"""A point's block; or its bounds (or quantiles) as packed doubles, by which 0.0 and -0.0 differ, and its attributes."""
 _INT32_MAX = (1 << 31) - 1
 
 
 class MetricEntry(Entry):
     """A metric as the decode path knows it, with the series of its points by their attributes' bytes."""
 
-    series: dict[tuple[Any, ...], Entry] = field(default_factory=dict)
+    series: dict[SeriesKey, Entry] = field(default_factory=dict)
 
 
 class Metrics:
@@ -148,9 +151,10 @@ class Metrics:
         found: list[tuple[r.DataPoint, int]] = []
         refused: list[UndecodableBody] = []
         for point in metric.data_points:
-            attributes = point.attributes if not dropped else without(codec, point.attributes, dropped)
-            key = (split(point) if split is not None else (), *attributes)
             try:
+                key = point.block if table == 0 and not dropped else None  # type: ignore[union-attr]
+                if key is None:
+                    key = (split(point) if split is not None else b"", *_attributes(codec, point, dropped))
                 series = known(key) or self._new_series(codec, part, metric, entry, key)
             except UndecodableBody as error:
                 refused.append(error)
@@ -173,10 +177,9 @@ class Metrics:
             intake.refuse("malformed", f"a data point's attribute or exemplar: {problem}")
         return True
 
-    def _new_series(
-        self, codec: r.Codec, part: Part, metric: r.Metric, entry: MetricEntry, key: tuple[Any, ...]
-    ) -> Entry:
-        bounds, *raw = key
+    def _new_series(self, codec: r.Codec, part: Part, metric: r.Metric, entry: MetricEntry, key: SeriesKey) -> Entry:
+        packed, raw = (b"", codec.block(key)) if isinstance(key, bytes) else (key[0], key[1:])
+        bounds = array("d", packed)
         decoded = [codec.attribute(a) for a in raw]
         attributes, _ = settle(codec, decoded, frozenset(), self._limits)
         literal = f"{{{','.join(map(repr, bounds))}}}" if bounds else None
@@ -223,6 +226,12 @@ class Metrics:
                 )
             )
         out += rows
+
+
+def _attributes(codec: r.Codec, point: r.DataPoint, dropped: frozenset[str]) -> Sequence[r.Opaque]:
+    block = point.block if isinstance(point, r.NumberDataPoint) else None
+    attributes = point.attributes if block is None else codec.block(block)
+    return without(codec, attributes, dropped) if dropped else attributes
 
 
 def _number_columns(value: float | None) -> tuple[int | None, float | None]:
@@ -274,11 +283,11 @@ def _summary(p: r.SummaryDataPoint, series_id: int, filed: int, start: int | Non
     return series_id, filed, start, signed(p.count), p.sum, sent, signed32(p.flags), list(p.values)
 
 
-_TYPES: dict[int, tuple[int, Callable[[Any], tuple[float, ...]] | None, Callable[..., Point]]] = {
+_TYPES: dict[int, tuple[int, Callable[[Any], bytes] | None, Callable[..., Point]]] = {
     r.GAUGE: (0, None, _number),
     r.SUM: (0, None, _number),
-    r.HISTOGRAM: (1, lambda point: tuple(point.explicit_bounds), _histogram),
+    r.HISTOGRAM: (1, lambda point: array("d", point.explicit_bounds).tobytes(), _histogram),
     r.EXPONENTIAL_HISTOGRAM: (2, None, _exp_histogram),
-    r.SUMMARY: (3, lambda point: tuple(point.quantiles), _summary),
+    r.SUMMARY: (3, lambda point: array("d", point.quantiles).tobytes(), _summary),
 }
 """Metric type -> its table, what of a point belongs to its series besides the attributes, and the rest as a row."""

@@ -103,6 +103,7 @@ class Traces:
                     series.records += 1
                     series_id = series.id or resolve(SPAN_SERIES, series, missing)
                     if not series_id:
+                        cardinality.clipped = 0
                         later.append(span)
                         continue
                     if series.duplicates or (on_row and ids.count(0) != len(on_row)):
@@ -113,13 +114,14 @@ class Traces:
                     if not low <= start < high:
                         start, sent = file(start)
                     (number,) = signed_id(span_id)
-                    links_cut = 0
-                    if span.events:
-                        self._events(intake, span, (trace_id, number, start), out[1])
-                    if span.links:
-                        links_cut = self._links(intake, span, (trace_id, number, start), out[2])
                     code, message = statuses.get(span.status) or self._status(codec, span.status)
+                    natural = (trace_id, number, start)
+                    links, links_cut = self._links(intake, span, natural) if span.links else ((), 0)
+                    if span.events:
+                        out[1].extend(self._events(intake, span, natural))
+                    out[2].extend(links)
                 except UndecodableBody as error:
+                    cardinality.clipped = 0
                     intake.refuse("malformed", f"a span's attribute, event, link or status: {error}")
                     continue
                 end = span.end_time_unix_nano
@@ -166,7 +168,7 @@ class Traces:
         stored = (status.code or None, escape_nul(status.message) if status.message else None)
         return statuses.setdefault(raw, stored)
 
-    def _events(self, intake: Intake, span: Span, key: tuple[Any, ...], out: list[Row]) -> None:
+    def _events(self, intake: Intake, span: Span, key: tuple[Any, ...]) -> list[Row]:
         codec = intake.codec
         dropped = intake.promotion.dropped(SPAN_EVENTS)
         rows: list[Row] = []
@@ -175,18 +177,20 @@ class Traces:
             stored, cut = self._fragments.to_object(codec, attributes, dropped)
             time, left_out = signed(event.time_unix_nano), event.dropped_attributes_count + cut
             rows.append((*key, time, ordinal, left_out or None, escape_nul(event.name), stored))
-        out += rows
+        return rows
 
-    def _links(self, intake: Intake, span: Span, key: tuple[Any, ...], out: list[Row]) -> int:
+    def _links(self, intake: Intake, span: Span, key: tuple[Any, ...]) -> tuple[list[Row], int]:
+        """Rows of the links whose ids can be kept, and how many cannot."""
         codec, limits = intake.codec, self.cardinality.limits
         dropped = intake.promotion.dropped(SPAN_LINKS)
         links = [codec.link(raw) for raw in span.links]
         usable = [link for link in links if _fits(link)]
         if len(usable) < len(links):
             codec.findings.sanitise("unreadable_id", len(links) - len(usable))
+        rows: list[Row] = []
         for ordinal, link in enumerate(usable):
             attributes, cut = settle(codec, link.attributes, dropped, limits)
-            out.append(
+            rows.append(
                 (
                     *key,
                     ordinal,
@@ -198,7 +202,7 @@ class Traces:
                     to_object(attributes) if attributes else None,
                 )
             )
-        return len(links) - len(usable)
+        return rows, len(links) - len(usable)
 
 
 def _fits(link: Link) -> bool:

@@ -263,9 +263,14 @@ def refused_metric(codec: r.Codec, record: r.Metric) -> Json:
     points = [
         data_point(
             point,
-            [codec.attribute(raw) for raw in point.attributes],
+            [codec.attribute(raw) for raw in _opaque_attributes(codec, point)],
             () if isinstance(point, r.SummaryDataPoint) else [codec.exemplar(raw) for raw in point.exemplars],
         )
         for point in record.data_points
     ]
     return metric(record, [codec.attribute(raw) for raw in record.metadata], points)
+
+
+def _opaque_attributes(codec: r.Codec, point: r.DataPoint) -> Sequence[r.Opaque]:
+    block = point.block if isinstance(point, r.NumberDataPoint) else None
+    return point.attributes if block is None else codec.block(block)

@@ -50,6 +50,10 @@ class JsonParts:
         found = _short_attribute(raw)
         return None if found is None else found[1]
 
+    def block(self, raw: r.Opaque) -> list[r.Opaque]:
+        # JSON points never come with a block.
+        raise AssertionError(raw)
+
     def attribute_key(self, raw: r.Opaque) -> str:
         return decode(_KEY_VALUE, raw).key or ""
 

@@ -24,7 +24,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from exporter.errors import UndecodableBody
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import MAX_DEPTH, to_json
-from exporter.otlp.protobuf_records import logs, metric, number, spans
+from exporter.otlp.protobuf_records import cut_number_point, logs, metric, number, number_point, spans
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _FILES = (common_pb2, resource_pb2, trace_pb2, logs_pb2, metrics_pb2)
@@ -35,6 +35,7 @@ _OPAQUE = (
     ".opentelemetry.proto.trace.v1.Span.Link",
     ".opentelemetry.proto.trace.v1.Status",
     ".opentelemetry.proto.metrics.v1.Exemplar",
+    ".opentelemetry.proto.metrics.v1.NumberDataPoint",
 )
 
 
@@ -79,6 +80,7 @@ _TracesData = _opaque("opentelemetry.proto.trace.v1.TracesData")
 _LogsData = _opaque("opentelemetry.proto.logs.v1.LogsData")
 _MetricsData = _opaque("opentelemetry.proto.metrics.v1.MetricsData")
 _Event = _opaque("opentelemetry.proto.trace.v1.Span.Event")
+_NumberDataPoint = _opaque("opentelemetry.proto.metrics.v1.NumberDataPoint")
 _Exemplar = _opaque("opentelemetry.proto.metrics.v1.Exemplar")
 # The same with strings as bytes: what invalid UTF-8 is repaired with.
 _stringless = _copies("postel.stringless", lambda field: field.type == _Field.TYPE_STRING)
@@ -110,8 +112,14 @@ class ProtobufCodec:
         for resource in self._parse(_MetricsData, body).resource_metrics:
             raw, schema_url = resource.resource, resource.schema_url
             for scope in resource.scope_metrics:
-                metrics = [metric(item) for item in scope.metrics]
+                metrics = [metric(item, self._number_point) for item in scope.metrics]
                 yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, metrics)
+
+    def _number_point(self, raw: r.Opaque) -> r.NumberDataPoint:
+        return cut_number_point(raw) or number_point(self._parse(_NumberDataPoint, raw))
+
+    def block(self, raw: r.Opaque) -> Sequence[r.Opaque]:
+        return self._parse(_NumberDataPoint, raw).attributes  # type: ignore[no-any-return]
 
     def attribute_key(self, raw: r.Opaque) -> str:
         # KeyValue{1: key}, as every encoder writes it: the key first, with a length of one byte.

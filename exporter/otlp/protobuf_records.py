@@ -4,6 +4,7 @@ Source: opentelemetry-proto `trace.proto`, `logs.proto`, `metrics.proto`.
 """
 
 from collections.abc import Callable, Iterable
+from struct import Struct
 from typing import Any
 
 from exporter.otlp import records as r
@@ -62,11 +63,12 @@ def logs(messages: Iterable[Any]) -> list[r.LogRecord]:
     ]
 
 
-def metric(message: Any) -> r.Metric:
-    """A Metric message to a record."""
+def metric(message: Any, number_point: Callable[[bytes], r.NumberDataPoint]) -> r.Metric:
+    """A Metric message to a record; the points of a gauge or sum are opaque, `number_point` makes records of them."""
     kind = message.WhichOneof("data")
     data: Any = getattr(message, kind) if kind else None
     kind_id = _METRIC_TYPES.get(kind, 0)
+    make = _POINTS.get(kind_id, number_point)
     return r.Metric(
         message.name,
         message.description,
@@ -75,7 +77,7 @@ def metric(message: Any) -> r.Metric:
         kind_id,
         data.aggregation_temporality if kind_id in _WITH_TEMPORALITY else 0,
         data.is_monotonic if kind_id == r.SUM else False,
-        [_POINTS[kind_id](point) for point in data.data_points] if kind_id else [],
+        [make(point) for point in data.data_points] if kind_id else [],
     )
 
 
@@ -85,8 +87,36 @@ def number(message: Any) -> int | float | None:
     return getattr(message, kind) if kind else None
 
 
-def _number_point(p: Any) -> r.NumberDataPoint:
+def number_point(p: Any) -> r.NumberDataPoint:
+    """A NumberDataPoint message to a record."""
     return r.NumberDataPoint(p.attributes, p.start_time_unix_nano, p.time_unix_nano, p.flags, p.exemplars, number(p))
+
+
+_head = Struct("<BQBQB").unpack_from
+_double, _int = Struct("<d").unpack_from, Struct("<q").unpack_from
+
+
+def cut_number_point(raw: bytes) -> r.NumberDataPoint | None:
+    """A NumberDataPoint written as encoders write most: start, time, a value, then nothing but attributes, each shorter
+    than 128 bytes; None where it is otherwise. Attributes that repeat are not even looked at one by one."""
+    size = len(raw)
+    if size < 27:
+        return None
+    start_tag, start, time_tag, time, value_tag = _head(raw)
+    if start_tag != 17 or time_tag != 25 or (value_tag != 33 and value_tag != 49):
+        return None
+    end = 27
+    try:
+        while end < size:
+            if raw[end] != 58 or raw[end + 1] > 127:
+                return None
+            end += 2 + raw[end + 1]
+    except IndexError:
+        return None
+    if end != size:
+        return None
+    (value,) = _double(raw, 19) if value_tag == 33 else _int(raw, 19)
+    return r.NumberDataPoint((), start, time, 0, (), value, raw[27:])
 
 
 def _optional(message: Any, name: str) -> float | None:
@@ -150,8 +180,6 @@ def _summary_point(p: Any) -> r.SummaryDataPoint:
 
 _WITH_TEMPORALITY = (r.SUM, r.HISTOGRAM, r.EXPONENTIAL_HISTOGRAM)
 _POINTS: dict[int, Callable[[Any], r.DataPoint]] = {
-    r.GAUGE: _number_point,
-    r.SUM: _number_point,
     r.HISTOGRAM: _histogram_point,
     r.EXPONENTIAL_HISTOGRAM: _exponential_histogram_point,
     r.SUMMARY: _summary_point,

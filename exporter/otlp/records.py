@@ -134,7 +134,11 @@ class LogRecord(Struct, gc=False):
 
 
 class NumberDataPoint(Struct, gc=False):
-    """A gauge's or sum's point; `value` None where neither as_int nor as_double is set."""
+    """A gauge's or sum's point; `value` None where neither as_int nor as_double is set.
+
+    Where `block` is not None it stands for the attributes, which are empty then: all of them as the bytes they came in,
+    side by side, so that whoever has seen them before need not look inside. `Codec.block` opens it.
+    """
 
     attributes: Sequence[Opaque]
     start_time_unix_nano: int
@@ -142,6 +146,7 @@ class NumberDataPoint(Struct, gc=False):
     flags: int
     exemplars: Sequence[Opaque]
     value: int | float | None
+    block: Opaque | None = None
 
 
 class HistogramDataPoint(Struct, gc=False):
@@ -276,6 +281,9 @@ class Codec(Protocol):
 
     def attribute_key(self, raw: Opaque) -> str:
         """The key of one KeyValue, without decoding its value."""
+
+    def block(self, raw: Opaque) -> Sequence[Opaque]:
+        """The attributes of a data point's block."""
 
     def attribute(self, raw: Opaque) -> KeyValue:
         """One KeyValue."""
