@@ -61,13 +61,14 @@ class Sidecar:
         return self._ingest
 
     def admit(self) -> None:
-        """Raises Overloaded while the bytes in flight are at their bound; asked before a body is read."""
+        """Raises Overloaded while the bytes in flight are at their bound; asked before a body is read, and after."""
         if self._in_flight_bytes >= self.settings.max_inflight_bytes:
             raise Overloaded("too many bytes in flight")
 
     @contextmanager
     def reserve(self, size_bytes: int) -> Iterator[None]:
-        """Account for the memory of a request under way."""
+        """Account for the memory of a request under way. Raises Overloaded where others were read meanwhile."""
+        self.admit()
         self._in_flight_bytes += size_bytes
         self._requests += 1
         self.telemetry.in_flight.set(self._in_flight_bytes)

@@ -1,7 +1,7 @@
 """What senders, probes and Prometheus are told in every state of the database, and what is kept meanwhile."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -177,6 +177,25 @@ def test_too_many_bytes_in_flight(store: str) -> None:
             assert (await app.post("/v1/logs", b"{}", JSON)).status_code == 200
 
     asyncio.run(session())
+
+
+def test_bodies_that_arrive_together_stay_within_the_bytes_in_flight(store: str) -> None:
+    settings = {"MAX_BODY_BYTES": "1KiB", "MAX_INFLIGHT_BYTES": "4KiB"}
+
+    async def slowly(text: str) -> AsyncIterator[bytes]:
+        body = logs(log(text * 600))[1]
+        yield body[:9]
+        await asyncio.sleep(0.2)  # until all of them have been let in
+        yield body[9:]
+
+    async def session() -> list[int]:
+        async with postel(store, settings) as app:
+            answers = await asyncio.gather(*(app.post("/v1/logs", slowly(chr(65 + i))) for i in range(20)))
+            return [answer.status_code for answer in answers]
+
+    statuses = asyncio.run(session())
+    assert set(statuses) == {200, 503}
+    assert statuses.count(200) < 10
 
 
 def test_past_the_deadline_it_is_stored_all_the_same(store: str) -> None:
