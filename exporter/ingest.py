@@ -89,12 +89,15 @@ class Ingest:
         rows: list[list[Row]] = [[] for _ in signal.tables]
         intake = Intake(codec, self.promotion, self._window(signal.name), [])
         chunk: list[Part] = []
-        size = 0
+        size = placed = 0
         raw = None
         for group in signal.records(codec, body):
             if group.resource is not raw:
                 raw = group.resource
                 resource = await self._dimensions.resource(codec, self.promotion, raw, group.resource_schema_url)
+            for refusal in codec.findings.refusals[placed:]:
+                refusal.resource_id = resource[0]
+            placed = len(codec.findings.refusals)
             scope = await self._dimensions.scope(codec, self.promotion, group.scope, group.scope_schema_url)
             for start in range(0, len(group.records), SLICE):
                 part = Part(group.records[start : start + SLICE], resource, scope)

@@ -5,6 +5,7 @@ Source: opentelemetry-proto `logs.proto`; sql/migrations/0005_logs.sql; RFC 9562
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import repeat
 from random import getrandbits
 from typing import Any
@@ -14,6 +15,7 @@ from exporter.attributes import without
 from exporter.cardinality import Cardinality, Series
 from exporter.dimensions import LOG_SERIES, Dimensions, Entry, Known
 from exporter.errors import UndecodableBody
+from exporter.otlp import export
 from exporter.otlp.anyvalue import escape_nul, to_json
 from exporter.otlp.records import LOGS, Codec, LogRecord, ScopeRecords
 from exporter.place import Intake, Missing, Part, optional_id, signed, signed32, signed_id
@@ -94,7 +96,8 @@ class Logs:
                     body = codec.any_value(log.body) if log.body else None
                 except UndecodableBody as error:
                     cardinality.clipped = 0
-                    intake.refuse("malformed", f"a log record's attribute or body: {error}")
+                    original = partial(export.refused_log_record, codec, log)
+                    intake.refuse(part, "malformed", f"a log record's attribute or body: {error}", original)
                     continue
                 if series.duplicates or (on_row and ids.count(0) != len(on_row)):
                     codec.findings.sanitise("duplicate_key", ids.count(0) - len(on_row) + series.duplicates)

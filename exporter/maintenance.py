@@ -10,6 +10,7 @@ from exporter.database import Database
 from exporter.dimensions import KINDS, prune
 from exporter.partitions import Partitions
 from exporter.settings import Settings
+from sql import query
 
 log = logging.getLogger("postel")
 _DAY_S = 86_400.0
@@ -42,7 +43,8 @@ async def maintain(database: Database, partitions: Partitions, settings: Setting
 
 
 async def _prune(database: Database, settings: Settings) -> None:
-    """Dimension rows that nothing can point to any more, by their last_seen alone: no fact is looked at."""
+    """Ledger rows past the window; dimension rows that nothing can point to any more, by their last_seen alone."""
+    await database.retrying(lambda c: c.execute(query("ledger", "prune-ledger"), settings.dedup_window))
     kept = (settings.retention.spans, settings.retention.logs, settings.retention.metrics)
     if None in kept:
         return

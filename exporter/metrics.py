@@ -7,14 +7,16 @@ Source: opentelemetry-proto `metrics.proto`; sql/migrations/0006_metrics.sql.
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
-from msgspec import field
+from msgspec import field, structs
 
 from exporter import check, columns
 from exporter.attributes import Fragments, Limits, settle, to_object, without
 from exporter.dimensions import METRIC_SERIES, METRICS, Dimensions, Entry, Row
 from exporter.errors import UndecodableBody
+from exporter.otlp import export
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import escape_nul, identity
 from exporter.place import Intake, Missing, Part, optional_id, signed, signed32, signed_id
@@ -76,14 +78,14 @@ class Metrics:
             for metric in part.records:
                 if not metric.name:
                     if metric.data_points:
-                        intake.refuse("no_metric_name", "metric without a name: its points", len(metric.data_points))
+                        _refuse(intake, part, metric, "no_metric_name", "metric without a name: its points")
                     continue
                 if not metric.data_points:
                     continue
                 try:
                     entry = self._metric(intake, part, metric)
                 except UndecodableBody as error:
-                    intake.refuse("malformed", f"a metric's metadata: {error}", len(metric.data_points))
+                    _refuse(intake, part, metric, "malformed", f"a metric's metadata: {error}")
                     continue
                 known = entry.id or self._dimensions.resolve(METRICS, entry, missing_metrics)
                 if not known or not self._points(intake, part, metric, entry, out, missing):
@@ -149,7 +151,7 @@ class Metrics:
         table, split, shape = _TYPES[metric.type]
         put, exemplars = out[table].append, out[-1]
         found: list[tuple[r.DataPoint, int]] = []
-        refused: list[UndecodableBody] = []
+        refused: list[tuple[r.DataPoint, UndecodableBody]] = []
         for point in metric.data_points:
             try:
                 key = point.block if table == 0 and not dropped else None  # type: ignore[union-attr]
@@ -157,7 +159,7 @@ class Metrics:
                     key = (split(point) if split is not None else b"", *_attributes(codec, point, dropped))
                 series = known(key) or self._new_series(codec, part, metric, entry, key)
             except UndecodableBody as error:
-                refused.append(error)
+                refused.append((point, error))
                 continue
             found.append((point, series.id or resolve(METRIC_SERIES, series, missing)))
         if not all(series_id for _, series_id in found):
@@ -170,11 +172,12 @@ class Metrics:
                 if metric.type != r.SUMMARY and point.exemplars:  # type: ignore[union-attr]
                     self._exemplars(point, (series_id, filed), intake, exemplars)  # type: ignore[arg-type]
             except UndecodableBody as error:
-                refused.append(error)
+                refused.append((point, error))
                 continue
             put(shape(point, series_id, filed, signed(point.start_time_unix_nano) or None, sent))
-        for problem in refused:
-            intake.refuse("malformed", f"a data point's attribute or exemplar: {problem}")
+        for point, problem in refused:
+            alone = structs.replace(metric, data_points=[point])
+            _refuse(intake, part, alone, "malformed", f"a data point's attribute or exemplar: {problem}")
         return True
 
     def _new_series(self, codec: r.Codec, part: Part, metric: r.Metric, entry: MetricEntry, key: SeriesKey) -> Entry:
@@ -226,6 +229,11 @@ class Metrics:
                 )
             )
         out += rows
+
+
+def _refuse(intake: Intake, part: Part, metric: r.Metric, reason: str, message: str) -> None:
+    original = partial(export.refused_metric, intake.codec, metric)
+    intake.refuse(part, reason, message, original, len(metric.data_points))
 
 
 def _attributes(codec: r.Codec, point: r.DataPoint, dropped: frozenset[str]) -> Sequence[r.Opaque]:

@@ -5,12 +5,15 @@ Source: docs/architecture.md, "Times"; opentelemetry-proto `trace.proto`, `logs.
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from exporter.dimensions import Entry, Kind, Known
+from exporter.errors import UndecodableBody
+from exporter.otlp.export import Json
 from exporter.otlp.records import Codec, Refusal
 from exporter.promotion import Promotion
 
@@ -86,6 +89,13 @@ class Intake(Struct):
     window: Window
     refusals: list[Refusal]
 
-    def refuse(self, reason: str, message: str, count: int = 1) -> None:
-        """Refuse a record (or the `count` points of a metric); nothing else is lost with it."""
-        self.refusals.append(Refusal(reason, message, b"", count))
+    def refuse(self, part: Part, reason: str, message: str, original: Callable[[], Json], count: int = 1) -> None:
+        """Refuse a record (or the `count` points of a metric); nothing else is lost with it.
+
+        `original` gives the record as OTLP/JSON, for quarantine; it may raise UndecodableBody.
+        """
+        try:
+            record = msgspec.json.encode(original())
+        except UndecodableBody:
+            record = b""
+        self.refusals.append(Refusal(reason, message, record, count, part.resource[0]))

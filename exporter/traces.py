@@ -4,6 +4,7 @@ Source: opentelemetry-proto `trace.proto`; sql/migrations/0004_spans.sql.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -14,6 +15,7 @@ from exporter.attributes import Fragments, settle, to_object, without
 from exporter.cardinality import Cardinality, Series
 from exporter.dimensions import SPAN_SERIES, Dimensions, Entry, Known
 from exporter.errors import UndecodableBody
+from exporter.otlp import export
 from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.records import SPANS, Codec, Link, Opaque, ScopeRecords, Span
 from exporter.place import Intake, Missing, Part, signed, signed32, signed_id
@@ -74,7 +76,7 @@ class Traces:
             for span in part.records:
                 trace_id, span_id = span.trace_id, span.span_id
                 if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
-                    intake.refuse(*_no_identity(span))
+                    intake.refuse(part, *_no_identity(span), partial(export.refused_span, codec, span))
                     continue
                 raws = span.attributes[:] if not dropped else without(codec, span.attributes, dropped)
                 cut = 0
@@ -122,7 +124,8 @@ class Traces:
                     out[2].extend(links)
                 except UndecodableBody as error:
                     cardinality.clipped = 0
-                    intake.refuse("malformed", f"a span's attribute, event, link or status: {error}")
+                    message = f"a span's attribute, event, link or status: {error}"
+                    intake.refuse(part, "malformed", message, partial(export.refused_span, codec, span))
                     continue
                 end = span.end_time_unix_nano
                 parent_id, parent = None, span.parent_span_id

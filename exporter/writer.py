@@ -228,7 +228,7 @@ async def _keep_refusals(connection: Connection, refusals: Sequence[tuple[Batch,
     if not refusals:
         return
     rows = [
-        (b.signal.name, r.reason, escape_nul(r.message), r.count, None, escape_nul(r.record.decode()) or None)
+        (b.signal.name, r.reason, escape_nul(r.message), r.count, r.resource_id, escape_nul(r.record.decode()) or None)
         for b, r in refusals
     ]
     await connection.execute(query("ledger", "quarantine-records"), *map(list, zip(*rows, strict=True)))

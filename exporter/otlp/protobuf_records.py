@@ -92,7 +92,7 @@ def number_point(p: Any) -> r.NumberDataPoint:
     return r.NumberDataPoint(p.attributes, p.start_time_unix_nano, p.time_unix_nano, p.flags, p.exemplars, number(p))
 
 
-_head = Struct("<BQBQB").unpack_from
+_head, _late_head = Struct("<BQBQB").unpack_from, Struct("<BQB").unpack_from
 _double, _int = Struct("<d").unpack_from, Struct("<q").unpack_from
 
 
@@ -100,12 +100,17 @@ def cut_number_point(raw: bytes) -> r.NumberDataPoint | None:
     """A NumberDataPoint written as encoders write most: start, time, a value, then nothing but attributes, each shorter
     than 128 bytes; None where it is otherwise. Attributes that repeat are not even looked at one by one."""
     size = len(raw)
-    if size < 27:
+    if size >= 27 and raw[0] == 17:
+        _, start, time_tag, time, value_tag = _head(raw)
+        end = 27
+    elif size >= 18 and raw[0] == 25:
+        # A gauge need not have a start.
+        start, (time_tag, time, value_tag), end = 0, _late_head(raw), 18
+    else:
         return None
-    start_tag, start, time_tag, time, value_tag = _head(raw)
-    if start_tag != 17 or time_tag != 25 or (value_tag != 33 and value_tag != 49):
+    if time_tag != 25 or (value_tag != 33 and value_tag != 49):
         return None
-    end = 27
+    begin = end
     try:
         while end < size:
             if raw[end] != 58 or raw[end + 1] > 127:
@@ -115,8 +120,8 @@ def cut_number_point(raw: bytes) -> r.NumberDataPoint | None:
         return None
     if end != size:
         return None
-    (value,) = _double(raw, 19) if value_tag == 33 else _int(raw, 19)
-    return r.NumberDataPoint((), start, time, 0, (), value, raw[27:])
+    (value,) = _double(raw, begin - 8) if value_tag == 33 else _int(raw, begin - 8)
+    return r.NumberDataPoint((), start, time, 0, (), value, raw[begin:])
 
 
 def _optional(message: Any, name: str) -> float | None:

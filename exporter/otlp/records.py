@@ -231,13 +231,15 @@ class Refusal(Struct):
     """A record that cannot be stored: what the sender is told, and what quarantine keeps.
 
     `reason` is a short slug (it becomes a metric label), `message` one sentence naming the field; `record` is the
-    record as OTLP/JSON where the encoding allows, else b""; `count` is how many records of the signal it stands for.
+    record as OTLP/JSON where it can be read, else b""; `count` is how many records of the signal it stands for;
+    `resource_id` is filled in when its resource is known.
     """
 
     reason: str
     message: str
     record: bytes = b""
     count: int = 1
+    resource_id: int = 0
 
 
 class Findings(Struct):

@@ -28,9 +28,25 @@ FROM unnest($1::bytea[], $2::int[], $3::int[], $4::int[], $5::text[])
 WHERE l.body_digest = n.body_digest;
 
 -- name: quarantine-records
--- Keep what was refused.
+-- Keep what was refused, with the attributes of its resource.
 INSERT INTO otel_rejected_records (signal, reason, message, count, resource, record)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::jsonb[], $6::text[]);
+SELECT n.signal, n.reason, n.message, n.count, d.attributes, n.record
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::text[])
+    AS n (signal, reason, message, count, resource_id, record)
+LEFT JOIN otel_resources_dim AS d USING (resource_id);
+
+-- name: prune-ledger
+-- Bodies that are older than the window ($1, seconds) no longer suppress a repetition; daily totals of them stay.
+WITH gone AS (
+    DELETE FROM otel_ingest_ledger WHERE committed_at < now() - make_interval(secs => $1) RETURNING *
+)
+INSERT INTO otel_ingest_totals AS t (day, signal, received, stored, deduplicated, dropped, rejected)
+SELECT committed_at::date, signal, sum(received), sum(stored), sum(deduplicated), sum(dropped), sum(rejected)
+FROM gone GROUP BY 1, 2
+ON CONFLICT (day, signal) DO UPDATE SET
+    received = t.received + excluded.received, stored = t.stored + excluded.stored,
+    deduplicated = t.deduplicated + excluded.deduplicated, dropped = t.dropped + excluded.dropped,
+    rejected = t.rejected + excluded.rejected;
 
 -- name: read-digest-key
 -- The key of body digests.

@@ -2,8 +2,9 @@
 
 import time
 
+from exporter.errors import UndecodableBody
 from exporter.otlp.protobuf import ProtobufCodec
-from exporter.place import Intake, Receipts, Window, optional_id, signed, signed32
+from exporter.place import Intake, Part, Receipts, Window, optional_id, signed, signed32
 from exporter.promotion import load
 
 
@@ -48,8 +49,11 @@ def test_unusable_ids_are_left_out_and_counted() -> None:
     assert place.codec.findings.sanitised == {"unreadable_id": 4}
 
 
-def test_refusals_are_counted_by_record() -> None:
-    place = new_place()
-    place.refuse("reason", "message")
-    place.refuse("reason", "message", 3)
-    assert [refusal.count for refusal in place.refusals] == [1, 3]
+def test_refusals_are_counted_by_record_and_keep_what_can_be_read() -> None:
+    def unreadable() -> dict[str, object]:
+        raise UndecodableBody("no such thing")
+
+    place, part = new_place(), Part([], (7, b"r"), (1, b"s"))
+    place.refuse(part, "reason", "message", lambda: {"name": "n"})
+    place.refuse(part, "reason", "message", unreadable, 3)
+    assert [(r.count, r.record, r.resource_id) for r in place.refusals] == [(1, b'{"name":"n"}', 7), (3, b"", 7)]
