@@ -14,7 +14,7 @@ from exporter.attributes import Limits
 from exporter.cardinality import Cardinality
 from exporter.database import Connection, Database
 from exporter.dimensions import Dimensions, key_hash
-from exporter.errors import Overloaded, PostelError, ShuttingDown, StorageUnavailable, Unavailable
+from exporter.errors import Overloaded, PostelError, ShuttingDown, StorageUnavailable
 from exporter.ingest import Ingest
 from exporter.maintenance import maintain
 from exporter.otlp.anyvalue import escape_nul, unescape_nul
@@ -115,7 +115,7 @@ class Sidecar:
             try:
                 ingest = await self._prepare()
                 break
-            except Unavailable as error:
+            except PostelError as error:
                 if str(error) != self._unready:
                     log.warning("not ready: %s", error)
                 self._unready = str(error)
