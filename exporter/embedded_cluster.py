@@ -177,20 +177,20 @@ class Cluster:
         fresh.rename(self.pgdata)
 
     def _forget_reused_pid(self) -> None:
-        """Removes a `postmaster.pid` whose number now belongs to something else.
+        """Removes a `postmaster.pid`, or the socket's lock file, whose number now belongs to something else.
 
         PostgreSQL only asks whether the number is in use and then refuses to start, which happens in containers,
         where numbers are small and come back. Our lock has already shown that no process of the cluster is left.
         """
-        path = self.pgdata / "postmaster.pid"
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(path.read_text().split("\n", 1)[0])
-            os.kill(pid, 0)
-            line = command_line(pid)
-            # Somebody may have started a server on this folder by hand, by another name of it: that one stays.
-            by_hand = re.search(r"(^|/)postgres( |$)", line) and "cluster_name=postel-" not in line
-            if not by_hand:
-                path.unlink()
+        for path in (self.pgdata / "postmaster.pid", self.socket_dir / f".s.PGSQL.{PORT}.lock"):
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(path.read_text().split("\n", 1)[0])
+                os.kill(pid, 0)
+                line = command_line(pid)
+                # Somebody may have started a server on this folder by hand, by another name of it: that one stays.
+                by_hand = re.search(r"(^|/)postgres( |$)", line) and "cluster_name=postel-" not in line
+                if not by_hand:
+                    path.unlink()
 
     def _spawn(self, lock: int) -> subprocess.Popen[bytes]:
         command = [str(self.place.bin_dir / "postgres"), "-D", str(self.pgdata)]

@@ -33,6 +33,9 @@ async def _apply(connection: Connection) -> None:
         if version not in applied:
             await connection.execute(text)
             await connection.execute(query("migrations", "record-migration"), version, name, checksum)
+    if max(applied, default=0) > newest():
+        # A newer replica has been here: its views are not ours to take back.
+        return
     for _, text in scripts("views"):
         await connection.execute(text)
 

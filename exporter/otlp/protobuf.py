@@ -25,6 +25,7 @@ from exporter.errors import UndecodableBody
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import MAX_DEPTH, to_json
 from exporter.otlp.protobuf_records import cut_number_point, logs, metric, number, number_point, spans
+from exporter.otlp.protobuf_signal import check_signal, looks_right
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _FILES = (common_pb2, resource_pb2, trace_pb2, logs_pb2, metrics_pb2)
@@ -79,6 +80,16 @@ _opaque = _copies(
 _TracesData = _opaque("opentelemetry.proto.trace.v1.TracesData")
 _LogsData = _opaque("opentelemetry.proto.logs.v1.LogsData")
 _MetricsData = _opaque("opentelemetry.proto.metrics.v1.MetricsData")
+_REQUESTS = {
+    r.SPANS: (_TracesData, "resource_spans", "scope_spans", "spans"),
+    r.LOGS: (_LogsData, "resource_logs", "scope_logs", "log_records"),
+    r.METRICS: (_MetricsData, "resource_metrics", "scope_metrics", "metrics"),
+}
+# The envelopes of all signals are the same on the wire: this one reads the records of any, as bytes.
+_Envelope = _copies(
+    "postel.envelope",
+    lambda field: field.type == _Field.TYPE_MESSAGE and field.type_name == ".opentelemetry.proto.trace.v1.Span",
+)("opentelemetry.proto.trace.v1.TracesData")
 _Event = _opaque("opentelemetry.proto.trace.v1.Span.Event")
 _NumberDataPoint = _opaque("opentelemetry.proto.metrics.v1.NumberDataPoint")
 _Exemplar = _opaque("opentelemetry.proto.metrics.v1.Exemplar")
@@ -96,24 +107,39 @@ class ProtobufCodec:
         self.findings = r.Findings()
 
     def spans(self, body: bytes) -> Iterator[r.ScopeRecords[r.Span]]:
-        for resource in self._parse(_TracesData, body).resource_spans:
+        for resource in self._resources(r.SPANS, body):
             # Read once: whoever gets it knows by identity that it is the same.
             raw, schema_url = resource.resource, resource.schema_url
             for scope in resource.scope_spans:
                 yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, spans(scope.spans))
 
     def logs(self, body: bytes) -> Iterator[r.ScopeRecords[r.LogRecord]]:
-        for resource in self._parse(_LogsData, body).resource_logs:
+        for resource in self._resources(r.LOGS, body):
             raw, schema_url = resource.resource, resource.schema_url
             for scope in resource.scope_logs:
                 yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, logs(scope.log_records))
 
     def metrics(self, body: bytes) -> Iterator[r.ScopeRecords[r.Metric]]:
-        for resource in self._parse(_MetricsData, body).resource_metrics:
+        for resource in self._resources(r.METRICS, body):
             raw, schema_url = resource.resource, resource.schema_url
             for scope in resource.scope_metrics:
                 metrics = [metric(item, self._number_point) for item in scope.metrics]
                 yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, metrics)
+
+    def _resources(self, signal: str, body: bytes) -> Any:
+        """The resources of a request, whose records are of this signal."""
+        message_class, resources, scopes, records = _REQUESTS[signal]
+        try:
+            message = message_class.FromString(body)
+        except DecodeError:
+            # Invalid UTF-8 perhaps; or a record of another signal, which has something else where a name should be.
+            _check_first(signal, body)
+            message = self._repair(message_class, body)
+        found = getattr(message, resources)
+        first = next((item for r in found for s in getattr(r, scopes) for item in getattr(s, records)), None)
+        if first is not None and not looks_right(signal, first):
+            _check_first(signal, body)
+        return found
 
     def _number_point(self, raw: r.Opaque) -> r.NumberDataPoint:
         return cut_number_point(raw) or number_point(self._parse(_NumberDataPoint, raw))
@@ -285,6 +311,13 @@ def _varint_json(raw: bytes, start: int) -> bytes | None:
         if byte < 128:
             break
     return b"%d" % value if start + shift // 7 == len(raw) else None
+
+
+def _check_first(signal: str, body: bytes) -> None:
+    with suppress(DecodeError):
+        found = _Envelope.FromString(body).resource_spans
+        if (record := next((raw for r in found for s in r.scope_spans for raw in s.spans), None)) is not None:
+            check_signal(signal, record)
 
 
 @cache
