@@ -51,9 +51,9 @@ def test_defaults_are_what_the_documentation_says() -> None:
         new_value_share=0.8,
         min_distinct=256,
         max_distinct=1024,
-        series_tokens=2048,
-        records_per_series=32,
-        recent_series=1024,
+        series_tokens=1024,
+        records_per_series=64,
+        recent_series=512,
     )
 
 
