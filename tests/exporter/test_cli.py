@@ -112,7 +112,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Stub:
         monkeypatch.delenv(name)
     monkeypatch.setattr(cli, "_RETRY_S", 0.0)
     module = Stub("stub")
-    for name in ("exporter.app", "exporter.migrations", "exporter.maintenance"):
+    for name in ("exporter.serve", "exporter.migrations", "exporter.maintenance"):
         monkeypatch.setitem(sys.modules, name, module)
     return module
 

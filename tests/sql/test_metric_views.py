@@ -64,6 +64,7 @@ def test_all_five_types(database_url: str) -> None:
             time_unix_nano=T + 1,
             count=0,
             zero_count=0,
+            zero_threshold=0,
             scale=0,
             positive_offset=0,
             negative_offset=-1,
