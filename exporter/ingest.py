@@ -90,11 +90,11 @@ class Ingest:
         intake = Intake(codec, self.promotion, self._window(signal.name), [])
         chunk: list[Part] = []
         size = placed = 0
-        raw = None
+        raw, url = None, ""
         for group in signal.records(codec, body):
-            if group.resource is not raw:
-                raw = group.resource
-                resource = await self._dimensions.resource(codec, self.promotion, raw, group.resource_schema_url)
+            if group.resource is not raw or group.resource_schema_url != url:
+                raw, url = group.resource, group.resource_schema_url
+                resource = await self._dimensions.resource(codec, self.promotion, raw, url)
             for refusal in codec.findings.refusals[placed:]:
                 refusal.resource_id = resource[0]
             placed = len(codec.findings.refusals)

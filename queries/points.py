@@ -160,7 +160,7 @@ def _exp_histogram(row: Row, _series: dimensions.MetricSeries, start: int, momen
         row["max"],
         row["scale"],
         stored.unsigned(row["zero_count"]),
-        row["zero_threshold"] or 0.0,
+        row["zero_threshold"],
         _buckets(row, "positive"),
         _buckets(row, "negative"),
     )

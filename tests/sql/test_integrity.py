@@ -56,7 +56,8 @@ INSERT INTO otel_metrics_data_points_number (series_id, time_unix_nano, value_in
 INSERT INTO otel_metrics_data_points_histogram (series_id, time_unix_nano, count, bucket_counts)
 VALUES (3, {T}, 1, '{{1}}');
 INSERT INTO otel_metrics_data_points_exp_histogram (
-    series_id, time_unix_nano, count, zero_count, zero_threshold, scale, positive_bucket_counts, negative_bucket_counts_wide)
+    series_id, time_unix_nano, count, zero_count, zero_threshold, scale, positive_bucket_counts,
+    negative_bucket_counts_wide)
 VALUES (4, {T}, 1, 0, 0, 0, '{{1}}', '{{1}}');
 INSERT INTO otel_metrics_data_points_summary (series_id, time_unix_nano, count, sum, quantile_values)
 VALUES (5, {T}, 1, 1, '{{1, 2}}');
