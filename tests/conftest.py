@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -63,13 +64,48 @@ def template(server_url: str) -> str:
     return TEMPLATE
 
 
+class Clones:
+    """Clones of the template, the next one made while a test runs, used ones dropped meanwhile: each takes a while."""
+
+    def __init__(self, server_url: str, template: str) -> None:
+        self._server_url, self._template = server_url, template
+        self._worker = ThreadPoolExecutor(1)
+        self._next = self._worker.submit(self._make)
+
+    def take(self) -> str:
+        """The name of a fresh clone."""
+        taken, self._next = self._next, self._worker.submit(self._make)
+        return taken.result()
+
+    def drop(self, name: str) -> None:
+        """Drop a clone, some time soon."""
+        statement = f"DROP DATABASE {name} WITH (FORCE)"
+        self._worker.submit(asyncio.run, _execute(self._server_url, statement))
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._worker.shutdown()
+
+    def _make(self) -> str:
+        name = f"test_{uuid4().hex[:16]}"
+        asyncio.run(_execute(self._server_url, f"CREATE DATABASE {name} TEMPLATE {self._template} STRATEGY file_copy"))
+        return name
+
+
+@pytest.fixture(scope="session")
+def clones(server_url: str, template: str) -> Iterator[Clones]:
+    """The run's source of databases."""
+    made = Clones(server_url, template)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def database_url(server_url: str, template: str) -> Iterator[str]:
+def database_url(server_url: str, clones: Clones) -> Iterator[str]:
     """A migrated database of the test's own."""
-    name = f"test_{uuid4().hex[:16]}"
-    asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+    name = clones.take()
     yield database_of(server_url, name)
-    asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    clones.drop(name)
 
 
 @pytest.fixture

@@ -104,7 +104,9 @@ async def _running(
             await asyncio.sleep(_POLL_S)
         assert not obstacle
         database = await asyncpg.connect(database_url)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://postel") as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://postel", verify=False
+        ) as client:
             yield Postel(runner, sidecar, client, database)
         await database.close()
         await sidecar.stop(_GRACE_S)

@@ -90,7 +90,7 @@ def test_three_replicas_store_each_record_once(store: str) -> None:
     rng.shuffle(bodies)
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(store)) for _ in range(3)]
-        with httpx.Client(timeout=60) as client, ThreadPoolExecutor(12) as pool:
+        with httpx.Client(timeout=60, verify=False) as client, ThreadPoolExecutor(12) as pool:
             responses = list(
                 pool.map(lambda i: post_until_taken(client, servers[i % 3], bodies[i]), range(len(bodies)))
             )
@@ -144,7 +144,7 @@ def test_a_commit_without_reply_doubles_nothing_and_loses_nothing(store: str) ->
 def test_sigterm_under_load_loses_nothing_that_was_acknowledged(store: str) -> None:
     bodies = [spans(*(span(i + 1, j + 1) for j in range(50))) for i in range(200)]
     answered = threading.Semaphore(0)
-    with serving(store) as server, httpx.Client(timeout=60) as client, ThreadPoolExecutor(8) as pool:
+    with serving(store) as server, httpx.Client(timeout=60, verify=False) as client, ThreadPoolExecutor(8) as pool:
 
         def status_of(body: Body) -> int:
             try:
