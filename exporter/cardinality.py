@@ -8,7 +8,8 @@ Source: docs/decisions/0002-series.md.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 
 from msgspec import Struct
 
@@ -22,6 +23,7 @@ MAX_INTERNED_BYTES = 4096
 """A longer attribute is stored on its row: it would fill the cache and hardly repeats."""
 
 
+_NONE = repeat(0)
 MAX_RECENT_ROWS = 20_000
 """Attributes on rows that are remembered."""
 MAX_ROW_KEYS = 10_000
@@ -80,6 +82,36 @@ class Cardinality:
     def recent_rows(self, codec: Codec) -> dict[Opaque, Interned]:
         """Attributes on rows that came by lately: half of them come again within a trace or two."""
         return self._recent_rows.setdefault(type(codec), {})
+
+    def splitter(self, codec: Codec) -> Callable[[Sequence[Opaque]], tuple[list[int], dict[str, bytes]]]:
+        """A function from a record's attributes to (their idents, 0 for one that lies on the row; those on the row as
+        key -> JSON). It raises UndecodableBody. A function of its own for each chunk, as it runs for each record."""
+        get, recent = self.interned(codec).get, self.recent_rows(codec)
+        cut, row_keys = codec.cut, self.row_keys
+
+        def split(raws: Sequence[Opaque]) -> tuple[list[int], dict[str, bytes]]:
+            idents = [*map(get, raws, _NONE)]
+            on_row: dict[str, bytes] = {}
+            if 0 not in idents:
+                return idents, on_row
+            for i, ident in enumerate(idents):
+                if ident:
+                    continue
+                raw = raws[i]
+                entry = recent.get(raw)
+                if entry is None:
+                    entry = cut(raw, row_keys)
+                    if entry is None:
+                        entry = self.intern(codec, raw)
+                    else:
+                        recent[raw] = entry
+                if entry[0]:
+                    idents[i] = entry[0]
+                else:
+                    on_row[entry[1]] = entry[2]
+            return idents, on_row
+
+        return split
 
     def intern(self, codec: Codec, raw: Opaque) -> Interned:
         """Decode an attribute that is not known yet, and remember it."""

@@ -6,7 +6,6 @@ Source: opentelemetry-proto `logs.proto`; sql/migrations/0005_logs.sql; RFC 9562
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import repeat
 from random import getrandbits
 from typing import Any
 
@@ -22,7 +21,6 @@ from exporter.place import Intake, Missing, Part, optional_id, signed, signed32,
 
 Row = tuple[Any, ...]
 _INT64_MAX = (1 << 63) - 1
-_NONE = repeat(0)
 
 
 class Logs:
@@ -48,10 +46,7 @@ class Logs:
         """Add the rows of `chunk` to `out`, a list per table; records that need dimension rows stored first are left
         out, and returned to be built again."""
         codec, cardinality = intake.codec, self.cardinality
-        get, known = cardinality.interned(codec).get, cardinality.series.get
-        recent = cardinality.recent_rows(codec)
-        intern, resolve = cardinality.intern, self._dimensions.resolve
-        cut_out, row_keys = codec.cut, cardinality.row_keys
+        split, known, resolve = cardinality.splitter(codec), cardinality.series.get, self._dimensions.resolve
         low, high = intake.window.low, intake.window.high
         dropped = intake.promotion.dropped(LOGS)
         max_attributes = cardinality.limits.max_attributes
@@ -67,24 +62,8 @@ class Logs:
                 cut = 0
                 if len(raws) > max_attributes:
                     raws, cut = raws[:max_attributes], len(raws) - max_attributes
-                ids = [*map(get, raws, _NONE)]
-                on_row: dict[str, bytes] = {}
                 try:
-                    if 0 in ids:
-                        for i, ident in enumerate(ids):
-                            if ident:
-                                continue
-                            entry = recent.get(raws[i])
-                            if entry is None:
-                                entry = cut_out(raws[i], row_keys)
-                                if entry is None:
-                                    entry = intern(codec, raws[i])
-                                else:
-                                    recent[raws[i]] = entry
-                            if entry[0]:
-                                ids[i] = entry[0]
-                            else:
-                                on_row[entry[1]] = entry[2]
+                    ids, on_row = split(raws)
                     key = (scope_id, log.severity_number, log.severity_text, log.event_name, *ids)
                     series = known(key) or self._new_series(part.scope, log, key, ids)
                     series.records += 1

@@ -5,7 +5,6 @@ Source: opentelemetry-proto `trace.proto`; sql/migrations/0004_spans.sql.
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import repeat
 from typing import Any
 
 from msgspec import Struct
@@ -28,7 +27,6 @@ _HOUR_NANO = 3_600_000_000_000
 _INT64_MAX = (1 << 63) - 1
 _INT32_LIMIT = 1 << 31
 _MAX_STATUSES = 1000
-_NONE = repeat(0)
 
 Row = tuple[Any, ...]
 
@@ -59,10 +57,7 @@ class Traces:
         """Add the rows of `chunk` to `out`, a list per table; records that need dimension rows stored first are left
         out, and returned to be built again."""
         codec, cardinality = intake.codec, self.cardinality
-        get, known = cardinality.interned(codec).get, cardinality.series.get
-        recent = cardinality.recent_rows(codec)
-        intern, resolve = cardinality.intern, self._dimensions.resolve
-        cut_out, row_keys = codec.cut, cardinality.row_keys
+        split, known, resolve = cardinality.splitter(codec), cardinality.series.get, self._dimensions.resolve
         low, high, file = intake.window.low, intake.window.high, intake.window.file
         statuses = self._statuses.setdefault(type(codec), {})
         dropped = intake.promotion.dropped(SPANS)
@@ -82,24 +77,8 @@ class Traces:
                 cut = 0
                 if len(raws) > max_attributes:
                     raws, cut = raws[:max_attributes], len(raws) - max_attributes
-                ids = [*map(get, raws, _NONE)]
-                on_row: dict[str, bytes] = {}
                 try:
-                    if 0 in ids:
-                        for i, ident in enumerate(ids):
-                            if ident:
-                                continue
-                            entry = recent.get(raws[i])
-                            if entry is None:
-                                entry = cut_out(raws[i], row_keys)
-                                if entry is None:
-                                    entry = intern(codec, raws[i])
-                                else:
-                                    recent[raws[i]] = entry
-                            if entry[0]:
-                                ids[i] = entry[0]
-                            else:
-                                on_row[entry[1]] = entry[2]
+                    ids, on_row = split(raws)
                     key = (scope_id, span.name, span.kind, *ids)
                     series = known(key) or self._new_series(part.scope, span, key, ids)
                     series.records += 1
