@@ -39,13 +39,8 @@ def writing(send: Callable[[int, int], None]) -> Iterator[None]:
 
 def walk(server: Server, path: str, **parameters: str) -> Iterator[Any]:
     """The pages of an answer, by next_cursor; the Link header has to say the same."""
-    retries = 3
     while True:
         answer = server.get(path, **parameters)
-        if answer.status_code == 503 and retries:
-            # What is asked of a reader, too: paging must hold where a page has to be asked for again.
-            retries -= 1
-            continue
         assert answer.status_code == 200, answer.text
         page = answer.json()
         yield page
