@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -120,10 +121,11 @@ async def _stored(sidecar: Sidecar, signal: str, answer_in: Encoding, request: R
     settings, telemetry = sidecar.settings, sidecar.telemetry
     ingest = sidecar.ingest
     sidecar.admit()
-    content = await body.read(request, settings.max_body_bytes, settings.body_stall_timeout)
+    digest = partial(ingest.digest, signal, answer_in)
+    content, digested = await body.read(request, settings.max_body_bytes, settings.body_stall_timeout, digest)
     started = time.monotonic()
     with sidecar.reserve(len(content) * _MEMORY_FACTOR):
-        outcome, batch, sanitised = await ingest.take(signal, answer_in, content)
+        outcome, batch, sanitised = await ingest.take(signal, answer_in, content, digested)
     telemetry.acknowledgement.labels(signal).observe(time.monotonic() - started)
     telemetry.count(batch, outcome, sanitised)
     return success(answer_in, signal, outcome.rejected, outcome.message)

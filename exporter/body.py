@@ -4,6 +4,7 @@ Source: docs/ingest.md, "HTTP".
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.requests import ClientDisconnect, Request
@@ -11,24 +12,27 @@ from starlette.requests import ClientDisconnect, Request
 from exporter.errors import BodyStalled, BodyTooLarge
 from exporter.otlp.compression import codings, decompress
 
-_OFF_LOOP_BYTES = 256 * 1024
-"""A longer compressed body is decompressed in a thread: zlib lets go of the lock."""
+_OFF_LOOP_BYTES = 16 * 1024
+"""A longer compressed body is decompressed and digested in a thread: zlib and BLAKE2 let go of the lock."""
 _DRAIN_FACTOR = 2
 _DRAIN_S = 5.0
 
 
-async def read(request: Request, max_bytes: int, stall_s: float) -> bytes:
-    """The body as it was before compression.
+async def read(
+    request: Request, max_bytes: int, stall_s: float, digest: Callable[[bytes], bytes]
+) -> tuple[bytes, bytes]:
+    """The body as it was before compression, and its digest.
 
     Raises UnsupportedMediaType, BodyTooLarge, BodyStalled, UndecodableBody; ClientDisconnect where it is cut off.
     """
     undo = codings(request.headers.get("content-encoding", ""))
     body = await _receive(request, max_bytes, stall_s)
-    if not undo:
-        return body
-    if len(body) < _OFF_LOOP_BYTES:
-        return decompress(body, undo, max_bytes)
-    return await asyncio.to_thread(decompress, body, undo, max_bytes)
+
+    def finish() -> tuple[bytes, bytes]:
+        content = decompress(body, undo, max_bytes)
+        return content, digest(content)
+
+    return finish() if len(body) < _OFF_LOOP_BYTES else await asyncio.to_thread(finish)
 
 
 async def _receive(request: Request, max_bytes: int, stall_s: float) -> bytes:

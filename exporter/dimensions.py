@@ -7,6 +7,7 @@ Source: docs/architecture.md; opentelemetry-proto `resource.proto`, `common.prot
 """
 
 import asyncio
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from time import monotonic
@@ -89,6 +90,7 @@ class Dimensions:
         self._max_resources, self._max_series = max_resources, max_series
         self._ids: dict[Kind, dict[bytes, int]] = {}
         self._opaque: dict[_Place, Known] = {}
+        self._key_ids: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._born = monotonic()
 
@@ -102,6 +104,7 @@ class Dimensions:
         """Empty the caches; what is asked for is found again and confirmed."""
         self._ids.clear()
         self._opaque.clear()
+        self._key_ids.clear()
         self._born = monotonic()
 
     def known(self, kind: Kind, row_hash: bytes) -> int:
@@ -150,27 +153,33 @@ class Dimensions:
             missing = {row_hash: entries[row_hash].row for row_hash in sorted(entries) if row_hash not in ids}
             if not missing:
                 return set()
-            found, inserted = await self._database.retrying(lambda c: _store(c, kind, missing, promotion))
+            key_ids = self._key_ids
+            found, inserted, new_keys = await self._database.retrying(
+                lambda c: _store(c, kind, missing, promotion, key_ids)
+            )
             self._ids.setdefault(kind, {}).update(found)
+            key_ids.update(new_keys)
             return inserted
 
 
 async def _store(
-    connection: Connection, kind: Kind, rows: dict[bytes, Row], promotion: Promotion
-) -> tuple[dict[bytes, int], set[bytes]]:
+    connection: Connection, kind: Kind, rows: dict[bytes, Row], promotion: Promotion, known_keys: dict[str, int]
+) -> tuple[dict[bytes, int], set[bytes], dict[str, int]]:
+    """The ids of the rows, the hashes of those inserted, and the ids of the attribute keys not known before."""
     found = await _find(connection, kind, list(rows))
     new = [row_hash for row_hash in rows if row_hash not in found]
     if not new:
-        return found, set()
-    key_ids = await _ensure_keys(connection, {key for h in new for key in rows[h].attributes})
+        return found, set(), {}
+    unknown_keys = {key for h in new for key in rows[h].attributes if key not in known_keys}
+    new_keys = await _ensure_keys(connection, unknown_keys) if unknown_keys else {}
     columns = zip(*((row_hash, *rows[row_hash].columns) for row_hash in new), strict=True)
     inserted = dict(await connection.fetch(query("dimensions", kind.insert), *map(list, columns)))
     if kind.attributes is not None:
-        await _store_promoted(connection, kind, inserted, rows, key_ids, promotion)
+        await _store_promoted(connection, kind, inserted, rows, ChainMap(new_keys, known_keys), promotion)
     found |= inserted
     if raced := [row_hash for row_hash in new if row_hash not in inserted]:
         found |= await _find(connection, kind, raced)
-    return found, set(inserted)
+    return found, set(inserted), new_keys
 
 
 async def _find(connection: Connection, kind: Kind, hashes: list[bytes]) -> dict[bytes, int]:

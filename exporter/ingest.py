@@ -7,8 +7,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from exporter.attributes import Limits, redact
 from exporter.batch import Batch, Outcome, Row, Signal
@@ -27,7 +26,6 @@ from exporter.settings import Settings
 from exporter.traces import Traces
 from exporter.writer import Queue
 
-T = TypeVar("T")
 SLICE = 500
 """Records between two yields to the event loop, and for which missing dimension rows are stored together."""
 
@@ -51,21 +49,33 @@ class Ingest:
         self._signals: dict[str, Signal] = {SPANS: self.traces, LOGS: self.logs, METRICS: self.metrics}
         self._receipts = Receipts()
         self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
+        # One body after the other: what the first one teaches, the next ones know.
+        self._decoding = asyncio.Lock()
         self._dropped = frozenset().union(*map(promotion.dropped, OWNERS))
 
-    async def take(self, signal_name: str, encoding: Encoding, body: bytes) -> tuple[Outcome, Batch, dict[str, int]]:
-        """Store the records of a body; returns the answer when they are committed, with what was made of the body and
-        how many values were stored in another form than sent, by reason.
+    async def take(
+        self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes
+    ) -> tuple[Outcome, Batch, dict[str, int]]:
+        """Store the records of a body, known by its `digest`; returns the answer when they are committed, with what was
+        made of the body and how many values were stored in another form than sent, by reason.
 
         Raises UndecodableBody, or Unavailable where nothing is known to be stored and the sender is to try again.
         """
         signal = self._signals[signal_name]
         codec = _CODECS[encoding]()
-        batch = await self._batch(signal, codec, body, self._digest(signal_name, encoding, body))
-        outcome = self._in_flight.get(batch.digest)
-        if outcome is not None:
-            answer = (await _shielded(outcome, self._settings.request_deadline)).again()
-            return answer, batch, codec.findings.sanitised
+        try:
+            async with asyncio.timeout(self._settings.request_deadline):
+                async with self._decoding:
+                    batch = await self._batch(signal, codec, body, digest)
+                if (outcome := self._in_flight.get(batch.digest)) is not None:
+                    return (await asyncio.shield(outcome)).again(), batch, codec.findings.sanitised
+                await self._enqueue(batch)
+                return await asyncio.shield(batch.done), batch, codec.findings.sanitised
+        except TimeoutError:
+            # The batch is still written, and the ledger makes the sender's next attempt cheap.
+            raise StorageUnavailable("not committed in time; the same body again is safe") from None
+
+    async def _enqueue(self, batch: Batch) -> None:
         self._in_flight[batch.digest] = batch.done
         batch.done.add_done_callback(lambda _: self._in_flight.pop(batch.digest, None))
         try:
@@ -74,11 +84,9 @@ class Ingest:
             # Nobody will write it: the same body again must not wait for it.
             del self._in_flight[batch.digest]
             raise
-        answer = await _shielded(batch.done, self._settings.request_deadline)
-        return answer, batch, codec.findings.sanitised
 
-    def _digest(self, *parts: Any) -> bytes:
-        signal, encoding, body = parts
+    def digest(self, signal: str, encoding: Encoding, body: bytes) -> bytes:
+        """What a body is known by in the ledger, whatever its compression."""
         digest = hashlib.blake2b(key=self._digest_key, digest_size=32)
         digest.update(f"{signal} {encoding.name} ".encode())
         digest.update(body)
@@ -166,13 +174,3 @@ def _new_batch(
         late,
         asyncio.get_running_loop().create_future(),
     )
-
-
-async def _shielded(outcome: Awaitable[T], deadline_s: float) -> T:
-    """The outcome, or StorageUnavailable at the deadline: the batch is still written, and the ledger makes the
-    sender's next attempt cheap."""
-    try:
-        async with asyncio.timeout(deadline_s):
-            return await asyncio.shield(outcome)
-    except TimeoutError:
-        raise StorageUnavailable("not committed in time; the same body again is safe") from None

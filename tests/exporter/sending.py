@@ -56,7 +56,7 @@ def is_ready(running: Sidecar) -> bool:
 
 async def send(running: Sidecar, signal: str, body: bytes, encoding: Encoding = Encoding.PROTOBUF) -> Outcome:
     """What is answered to a body."""
-    outcome, _, _ = await running.ingest.take(signal, encoding, body)
+    outcome, _, _ = await running.ingest.take(signal, encoding, body, running.ingest.digest(signal, encoding, body))
     return outcome
 
 
