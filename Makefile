@@ -3,6 +3,12 @@
 PYTHONS ?= python3.13 python3.12 python3.11 python3
 BIN := .venv/bin
 STAMP := .venv/.set-up-in
+# How many processes share the tests: a file stays together, the longest come first. ARGS=-n0 for the debugger.
+WORKERS ?= 2
+SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
+
+# The tests start Python about a hundred times: nothing should be compiled anew each time, wherever that is the habit.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench lock clean
@@ -41,7 +47,7 @@ demo: setup ## PostgreSQL, server and sample telemetry; prints curl lines and st
 	@$(BIN)/python -m exporter.demo $(ARGS)
 
 test: setup ## the whole suite, against embedded PostgreSQL (ARGS="-k name" narrows it)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 check: setup ## format, lint, types, house rules
 	@echo "ruff format --check" && $(BIN)/ruff format --check .
