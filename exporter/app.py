@@ -139,6 +139,7 @@ async def _stored(sidecar: Sidecar, signal: str, answer_in: Encoding, request: R
         outcome, batch, sanitised = await ingest.take(signal, answer_in, content, digested)
     telemetry.acknowledgement.labels(signal).observe(time.monotonic() - started)
     telemetry.count(batch, outcome, sanitised)
+    telemetry.count_sender(request.headers.get("user-agent", ""))
     return success(answer_in, signal, outcome.rejected, outcome.message)
 
 

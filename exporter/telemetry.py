@@ -4,6 +4,7 @@ Source: docs/operate.md, "Health and own telemetry".
 """
 
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -13,6 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from exporter.batch import Batch, Outcome
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+_MAX_AGENTS = 100
+_MAX_AGENT_LENGTH = 64
+_NOT_IN_AN_AGENT = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class Telemetry:
@@ -36,6 +40,8 @@ class Telemetry:
             **make,  # type: ignore[arg-type]
         )
         self.requests = Counter("http_requests", "Requests by path and status.", ["path", "status"], **make)  # type: ignore[arg-type]
+        self.senders = Counter("senders", "Bodies taken in, by who sent them.", ["user_agent"], **make)  # type: ignore[arg-type]
+        self._agents: set[str] = set()
         self.acknowledgement = Histogram(
             "acknowledgement_seconds",
             "From the body's arrival to the commit.",
@@ -58,6 +64,18 @@ class Telemetry:
             self.rejected.labels(signal, "conflict").inc(conflicts)
         for reason, count in sanitised.items():
             self.sanitised.labels(signal, reason).inc(count)
+
+    def count_sender(self, user_agent: str) -> None:
+        """Count a body that was taken in under the product of its User-Agent, without version and comment.
+
+        Anybody may send any User-Agent: after 100 different ones each new one is `other`.
+        """
+        agent = _NOT_IN_AN_AGENT.sub("_", re.split("[/ ]", user_agent, maxsplit=1)[0][:_MAX_AGENT_LENGTH]) or "none"
+        if agent not in self._agents and len(self._agents) >= _MAX_AGENTS:
+            agent = "other"
+        else:
+            self._agents.add(agent)
+        self.senders.labels(agent).inc()
 
     def exposition(self) -> bytes:
         """Prometheus' text format."""

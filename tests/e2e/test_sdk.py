@@ -1,14 +1,11 @@
 """The OpenTelemetry Python SDK sends an instrumented service's telemetry, straight to Postel over HTTP and over gRPC to a
 Collector that sends on: API and views answer it field by field."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-import asyncpg
-import msgspec
 import pytest
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
@@ -18,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from exporter.otlp.records import LOGS, METRICS, SPANS
+from tests.e2e.answers import answered, rows
 from tests.e2e.collector import collecting, require_collector, wait_until_stored
 from tests.e2e.instrumented import RESOURCE, SERVICE, Sent, over_grpc, over_http, run_shop
 from tests.exporter.asking import own_database
@@ -49,27 +47,6 @@ def sent(way: str, server: Server, tmp_path_factory: pytest.TempPathFactory) -> 
         found = run_shop(over_grpc(collector.grpc))
         wait_until_stored(server, {SPANS: len(found.spans), LOGS: len(found.logs), METRICS: len(points(found.metrics))})
     return found
-
-
-def answered(server: Server, path: str, **parameters: str) -> Any:
-    answer = server.get(path, since="15m", limit="1000", **parameters)
-    assert answer.status_code == 200, answer.text
-    assert "next" not in answer.links
-    return answer.json()
-
-
-def rows(server: Server, view: str) -> list[dict[str, Any]]:
-    """Every row of a view, jsonb decoded."""
-
-    async def select() -> list[dict[str, Any]]:
-        connection = await asyncpg.connect(server.database_url)
-        try:
-            await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=msgspec.json.decode)
-            return [dict(row) for row in await connection.fetch(f"SELECT * FROM {view}")]
-        finally:
-            await connection.close()
-
-    return asyncio.run(select())
 
 
 def points(data: list[MetricsData]) -> list[tuple[Any, Any, Any]]:

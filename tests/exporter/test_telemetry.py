@@ -5,6 +5,7 @@ import asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.otlp.http import PATHS
+from exporter.telemetry import Telemetry
 from tests.exporter.asking import Postel, postel
 from tests.exporter.sending import NOW, gauge, log, logs, metrics, point, span, spans
 
@@ -42,12 +43,51 @@ def test_what_is_counted(store: str) -> None:
     assert sum(refused.values()) == 3  # the same record once more is refused once more
 
 
+def test_senders_are_counted_by_their_product(store: str) -> None:
+    agents = {
+        "OTel-OTLP-Exporter-Python/1.44.0": "OTel-OTLP-Exporter-Python",
+        "Mozilla/5.0 (X11; Linux x86_64)": "Mozilla",
+        "curl": "curl",
+        "": "none",
+        'a"}b{c/1': "a__b_c",
+        "x" * 200: "x" * 64,
+    }
+
+    async def session() -> dict[str, float]:
+        async with postel(store) as app:
+            for number, agent in enumerate(agents):
+                body = logs(log("x", at=number))[1]
+                assert (await app.post("/v1/logs", body, user_agent=agent)).status_code == 200
+            assert (await app.post("/v1/logs", b"?", user_agent="refused")).status_code == 400
+            return await _samples(app)
+
+    assert _senders(asyncio.run(session())) == dict.fromkeys(agents.values(), 1)
+
+
+def test_no_more_senders_are_told_apart_than_a_hundred() -> None:
+    telemetry = Telemetry()
+    for number in range(150):
+        telemetry.count_sender(f"agent-{number}/1")
+    telemetry.count_sender("agent-0/2")
+    found = _senders(_parsed(telemetry.exposition().decode()))
+    assert (len(found), found["other"], found["agent-0"], found["agent-99"]) == (101, 50, 2, 1)
+
+
+def _senders(samples: dict[str, float]) -> dict[str, float]:
+    """User-Agent -> requests."""
+    return {name.split('"')[1]: count for name, count in samples.items() if name.startswith("postel_senders_total{")}
+
+
 async def _samples(app: Postel) -> dict[str, float]:
     answer = await app.get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return _parsed(answer.text)
+
+
+def _parsed(exposition: str) -> dict[str, float]:
     return {
         sample.name + (f"{{{labels}}}" if labels else ""): sample.value
-        for family in text_string_to_metric_families(answer.text)
+        for family in text_string_to_metric_families(exposition)
         for sample in family.samples
         for labels in [",".join(f'{name}="{text}"' for name, text in sorted(sample.labels.items()))]
     }
