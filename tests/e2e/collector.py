@@ -16,7 +16,7 @@ from tests.running import Server, stop
 ROOT = Path(__file__).parents[2]
 BINARY = ROOT / "build" / "collector" / "otelcol"
 CONFIGURATIONS = ROOT / "manifests" / "collector"
-USER_AGENT = "otelcol-postel"
+USER_AGENT = "OpenTelemetry_Collector_with_what_sends_to_Postel"
 _READY_S = 30.0
 
 

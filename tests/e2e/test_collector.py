@@ -1,20 +1,20 @@
 """A real Collector, with the configurations that the manifests ship, between senders and Postel."""
 
 import asyncio
-import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from exporter.otlp.http import PATHS
 from exporter.otlp.records import LOGS, METRICS, SPANS
 from exporter.shop import Shop
-from tests.e2e.collector import Collector, collecting, require_collector, stored, wait_until_stored
+from tests.e2e.collector import USER_AGENT, Collector, collecting, require_collector, stored, wait_until_stored
 from tests.e2e.stored_rows import Rows, rows_of
 from tests.exporter.asking import own_database
 from tests.exporter.test_access import bearer, certificates
@@ -35,11 +35,21 @@ def bodies(**records: int) -> Bodies:
     """Requests of the web shop, by signal; few enough attributes that none of them is demoted."""
     shop = Shop(7, start_unix_nano=time.time_ns() // MINUTE_NANO * MINUTE_NANO - 10 * MINUTE_NANO)
     makers = {SPANS: shop.traces, LOGS: shop.logs, METRICS: shop.metrics}
-    return [
-        (signal, request.SerializeToString())
-        for signal, count in records.items()
-        for request in itertools.islice(makers[signal](count), 1)
-    ]
+    requests = [(signal, next(iter(makers[signal](count)))) for signal, count in records.items()]
+    for signal, request in requests:
+        if signal == METRICS:
+            _fill_sides(request)
+    return [(signal, request.SerializeToString()) for signal, request in requests]
+
+
+def _fill_sides(request: Any) -> None:
+    """The Collector gives every exponential histogram both its sides, an empty one where it had none."""
+    for resource in request.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                for point in metric.exponential_histogram.data_points:
+                    point.positive.SetInParent()
+                    point.negative.SetInParent()
 
 
 def send(url: str, sent: Bodies, token: str | None = None) -> None:
@@ -99,7 +109,7 @@ def assert_sent_by_it(server: Server) -> None:
     """Every request came from the Collector."""
     exposed = server.get("/metrics").text
     agents = {line.split('"')[1] for line in exposed.splitlines() if line.startswith("postel_senders_total{")}
-    assert agents == {"otelcol-postel"}
+    assert agents == {USER_AGENT}
 
 
 def test_a_token_is_brought(sent: Bodies, server_url: str, template: str, tmp_path: Path) -> None:
@@ -131,8 +141,15 @@ def test_both_sides_bring_certificates(
 
 
 def wait_for_rows(url: str, spans: int) -> None:
+    async def count() -> int:
+        connection = await asyncpg.connect(url)
+        try:
+            return int(await connection.fetchval("SELECT count(*) FROM otel_spans_fact"))
+        finally:
+            await connection.close()
+
     deadline = time.monotonic() + 30
-    while (found := asyncio.run(rows_of(url))["otel_spans_fact"].total()) < spans:
+    while (found := asyncio.run(count())) < spans:
         assert time.monotonic() < deadline, found
         time.sleep(0.2)
 
@@ -170,7 +187,7 @@ def answered(server: Server, path: str, field: str, complete: int = 1, **paramet
 
 def test_lines_of_a_log_file_are_stored(agent: tuple[Server, Collector, Path]) -> None:
     server, _, file = agent
-    lines = [f"2026-11-23 order {number} größer\t\u0001 {'x' * number}" for number in range(50)]
+    lines = [f"2026-11-23 order {number} größer\t\u0001 {'x' * (number + 1)}" for number in range(50)]
     file.write_text("\n".join(lines) + "\n")
     logs = answered(server, "/api/logs", "logs", 50)
     assert Counter(log["body"] for log in logs) == Counter(lines)

@@ -1,5 +1,5 @@
-"""The OpenTelemetry Python SDK sends an instrumented service's telemetry, straight to Postel over HTTP and over gRPC to a
-Collector that sends on: API and views answer it field by field."""
+"""The OpenTelemetry Python SDK sends an instrumented service's telemetry, over HTTP straight to Postel and over gRPC
+to a Collector that sends on: API and views answer it field by field."""
 
 from collections import Counter
 from collections.abc import Iterator
