@@ -3,9 +3,15 @@
 PYTHONS ?= python3.13 python3.12 python3.11 python3
 BIN := .venv/bin
 STAMP := .venv/.set-up-in
+# How many processes share the tests: a file stays together, the longest come first. ARGS=-n0 for the debugger.
+WORKERS ?= 2
+SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
+
+# The tests start Python about a hundred times: nothing should be compiled anew each time, wherever that is the habit.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check bench collector lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,7 +47,7 @@ demo: setup ## PostgreSQL, server and sample telemetry; prints curl lines and st
 	@$(BIN)/python -m exporter.demo $(ARGS)
 
 test: setup ## the whole suite, against embedded PostgreSQL (ARGS="-k name" narrows it)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 check: setup ## format, lint, types, house rules
 	@echo "ruff format --check" && $(BIN)/ruff format --check .
@@ -51,6 +57,18 @@ check: setup ## format, lint, types, house rules
 
 bench: setup ## the numbers of the README, on this machine
 	@$(BIN)/python -m bench $(ARGS)
+
+# By the Collector's own builder. The versions in builder.yaml settle every other one; what only tests or other systems
+# need is not fetched, which is why the builder's own `go mod tidy` is left out.
+COLLECTOR := build/collector/otelcol
+BUILDER := go.opentelemetry.io/collector/cmd/builder@v0.145.0
+collector: $(COLLECTOR) ## a real OpenTelemetry Collector to test with, of the Go module proxy (minutes, once)
+$(COLLECTOR): manifests/collector/builder.yaml
+	@command -v go >/dev/null || { echo "The Collector is built with Go, which is not installed." >&2; exit 1; }
+	@echo "Building the Collector: some minutes when it is new ..."
+	@mkdir -p build
+	@CGO_ENABLED=0 go run $(BUILDER) --config $< --skip-compilation --skip-get-modules
+	@cd build/collector && CGO_ENABLED=0 GOFLAGS="-mod=mod -buildvcs=false" go build -trimpath -ldflags "-s -w" -o otelcol .
 
 # One lock for every Python from 3.11 on; pip's own settings of this machine must not get into it.
 lock: | $(BIN)/pip ## requirements.lock anew, with the newest versions that pyproject.toml allows

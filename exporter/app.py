@@ -14,13 +14,16 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from exporter import body, errors
+from exporter.access import Access, Tokens
 from exporter.otlp.http import PATHS, Encoding, encoding, status, success
+from exporter.settings import Settings
 from exporter.sidecar import Sidecar
 from queries.database import ReadDatabase
 from queries.routes import routes as query_routes
@@ -28,12 +31,15 @@ from queries.routes import routes as query_routes
 log = logging.getLogger("postel")
 _STATUS: dict[type[errors.PostelError], tuple[int, int]] = {
     errors.UndecodableBody: (400, 3),
+    errors.Unauthenticated: (401, 16),
+    errors.Forbidden: (403, 7),
     errors.BodyStalled: (408, 4),
     errors.BodyTooLarge: (413, 8),
     errors.UnsupportedMediaType: (415, 3),
     errors.Unavailable: (503, 14),
 }
-"""Error -> HTTP status and google.rpc.Code (3 invalid argument, 4 deadline, 8 exhausted, 14 unavailable)."""
+"""Error -> HTTP status and google.rpc.Code (3 invalid argument, 4 deadline, 7 permission denied, 8 exhausted,
+14 unavailable, 16 unauthenticated)."""
 _RPC_CODES = {404: 5, 405: 12}
 _MEMORY_FACTOR = 4
 """Bytes reserved for one byte of a decompressed body: the records and rows made of it."""
@@ -48,7 +54,8 @@ curl '{0}/api/spans?since=15m&format=otlp'    # every field, as it was sent
 
 
 def create_app(sidecar: Sidecar) -> Starlette:
-    """The application around a sidecar, which it starts."""
+    """The application around a sidecar, which it starts. Raises ConfigurationError."""
+    tokens = Tokens(sidecar.settings)
     reading = ReadDatabase(sidecar.database_url, sidecar.settings)
     reads = query_routes(reading)
 
@@ -81,7 +88,11 @@ def create_app(sidecar: Sidecar) -> Starlette:
             Mount("/api/v2", routes=reads),
             Mount("/api", routes=reads),
         ],
-        middleware=[Middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)],
+        middleware=[
+            *_cors(sidecar.settings),
+            Middleware(Access, tokens=tokens, refuse=_unauthorised),
+            Middleware(GZipMiddleware, minimum_size=4096, compresslevel=1),
+        ],
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
@@ -145,15 +156,44 @@ def _status_response(
     return Response(status(answer_in, rpc, message), http, headers, media_type=media_type)
 
 
+def _cors(settings: Settings) -> list[Middleware]:
+    if settings.cors_origins is None:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["Link", "Retry-After"],
+            max_age=7200,
+        )
+    ]
+
+
+def _unauthorised(request: Request, error: errors.PostelError) -> Response:
+    http, rpc = _STATUS[type(error)]
+    headers = {"WWW-Authenticate": "Bearer"} if http == 401 else {}
+    if request.url.path.startswith("/v1/"):
+        return _status_response(_encoding_of(request), http, rpc, str(error), headers)
+    hint = "Authorization: Bearer TOKEN, a token of read_token_file"
+    code = "unauthenticated" if http == 401 else "forbidden"
+    return JSONResponse({"error": {"code": code, "message": str(error), "hint": hint}}, http, headers)
+
+
+def _encoding_of(request: Request) -> Encoding | None:
+    try:
+        return encoding(request.headers.get("content-type", ""))
+    except errors.UnsupportedMediaType:
+        return None
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if not request.url.path.startswith("/api"):
-        try:
-            answer_in: Encoding | None = encoding(request.headers.get("content-type", ""))
-        except errors.UnsupportedMediaType:
-            answer_in = None
         message = f"{error.detail}: POST to {', '.join(PATHS.values())}"
-        return _status_response(answer_in, error.status_code, _RPC_CODES.get(error.status_code, 2), message, headers)
+        code = _RPC_CODES.get(error.status_code, 2)
+        return _status_response(_encoding_of(request), error.status_code, code, message, headers)
     shape = {"code": error.detail.lower().replace(" ", "_"), "message": f"{error.detail}: {request.url.path}"}
     return JSONResponse({"error": {**shape, "hint": "GET / says what to ask"}}, error.status_code, headers)

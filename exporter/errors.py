@@ -33,6 +33,14 @@ class UnsupportedMediaType(RequestError):
     """Neither application/x-protobuf nor application/json, or an unknown content encoding."""
 
 
+class Unauthenticated(RequestError):
+    """No token, or none that is known."""
+
+
+class Forbidden(RequestError):
+    """A token that is known, but not for this."""
+
+
 class Unavailable(PostelError):
     """Nothing is wrong with the request: the sender keeps its data and tries again."""
 

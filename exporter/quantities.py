@@ -19,6 +19,7 @@ _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _DURATION = re.compile(rf"({_NUMBER})(ms|s|m|h|d|w)")
 _DURATIONS = re.compile(rf"(?:{_NUMBER}(?:ms|s|m|h|d|w))+")
 _SIZE = re.compile(rf"({_NUMBER}) ?({'|'.join(_BYTES)})")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/,]+")
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):([0-9]{1,5})")
 
 
@@ -72,6 +73,14 @@ def path(text: str) -> Path:
     if not text:
         raise ValueError("must be a path")
     return Path(text).expanduser()
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """`*`, or origins as browsers send them, separated by commas or spaces -> the origins."""
+    found = tuple(text.replace(",", " ").split())
+    if not found or not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in found):
+        raise ValueError("must be origins such as https://shop.example, separated by commas, or *")
+    return found
 
 
 def between(parse: Parser[T], low: str, high: str) -> Parser[T]:

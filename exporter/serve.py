@@ -6,9 +6,11 @@ finish and commit what is in flight, then close.
 
 import asyncio
 import gc
+import ipaddress
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +28,7 @@ from exporter.sidecar import Sidecar
 from exporter.telemetry import log_to_stderr
 
 T = TypeVar("T")
+log = logging.getLogger("postel")
 _CLOSE_S = 1.0
 _RESERVE_S = 2.0
 """Of the grace period: for closing connections and the embedded PostgreSQL after the drain."""
@@ -74,10 +77,13 @@ async def _unless(stop: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T | 
 async def _serve_until(stop: asyncio.Event, settings: Settings, sidecar: Sidecar, listener: socket.socket) -> None:
     drained = asyncio.Event()
     host, port = listener.getsockname()[:2]
-    print(f"postel listens on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    scheme = "http" if settings.tls_certificate is None else "https"
+    print(f"postel listens on {scheme}://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    if settings.ingest_token_file is None and settings.tls_client_ca is None and not _is_loopback(host):
+        log.warning("whoever reaches %s may send and read: ingest_token_file and read_token_file are not set", host)
     _calm_garbage_collector()
     server = asyncio.create_task(
-        run_hypercorn(create_app(sidecar), _hypercorn(listener), shutdown_trigger=drained.wait)  # type: ignore[arg-type]
+        run_hypercorn(create_app(sidecar), _hypercorn(listener, settings), shutdown_trigger=drained.wait)  # type: ignore[arg-type]
     )
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({server, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,12 +108,22 @@ def _listen(bind: str) -> socket.socket:
         raise ConfigurationError(f"--bind: bind: cannot listen on {bind}: {error.strerror or error}") from error
 
 
-def _hypercorn(listener: socket.socket) -> Config:
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback
+
+
+def _hypercorn(listener: socket.socket, settings: Settings) -> Config:
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.errorlog = logging.getLogger("hypercorn.error")
     config.keep_alive_timeout = _KEEP_ALIVE_S
     config.include_server_header = False
+    if settings.tls_certificate is not None:
+        config.certfile, config.keyfile = str(settings.tls_certificate), str(settings.tls_key)
+        # One request after the other on a connection, as without TLS: what senders do.
+        config.alpn_protocols = ["http/1.1"]
+        if settings.tls_client_ca is not None:
+            config.ca_certs, config.verify_mode = str(settings.tls_client_ca), ssl.CERT_REQUIRED
     return config
 
 

@@ -22,6 +22,7 @@ from exporter.quantities import (
     integer,
     one_of,
     optional,
+    origins,
     path,
     postgres_url,
     seconds,
@@ -73,6 +74,12 @@ class Settings(Struct, frozen=True):
     data_dir: Annotated[Path, path]
     database_url: Annotated[str | None, optional(postgres_url)]
     attribute_overrides: Annotated[Path | None, optional(path)]
+    ingest_token_file: Annotated[Path | None, optional(path)]
+    read_token_file: Annotated[Path | None, optional(path)]
+    tls_certificate: Annotated[Path | None, optional(path)]
+    tls_key: Annotated[Path | None, optional(path)]
+    tls_client_ca: Annotated[Path | None, optional(path)]
+    cors_origins: Annotated[tuple[str, ...] | None, optional(origins)]
     max_body_bytes: Bytes
     max_attribute_value_bytes: Annotated[int, between(size_in_bytes, "16B", "1GiB")]
     max_attributes: Count
@@ -191,6 +198,10 @@ def _contradictions(values: Mapping[str, Any], given: Layer) -> Iterator[str]:
         yield said("max_inflight_bytes", "max_body_bytes", "at least 4 times")
     if values["statement_timeout"] >= values["request_deadline"]:
         yield said("statement_timeout", "request_deadline", "shorter than")
+    if (values["tls_certificate"] is None) != (values["tls_key"] is None):
+        yield said("tls_key", "tls_certificate", "given together with")
+    if values["tls_client_ca"] is not None and values["tls_certificate"] is None:
+        yield said("tls_client_ca", "tls_certificate", "given together with")
     if values["verdict.min_distinct"] >= values["verdict.max_distinct"]:
         yield said("verdict.min_distinct", "verdict.max_distinct", "less than")
 

@@ -70,7 +70,9 @@ class Telemetry:
 
         Anybody may send any User-Agent: after 100 different ones each new one is `other`.
         """
-        agent = _NOT_IN_AN_AGENT.sub("_", re.split("[/ ]", user_agent, maxsplit=1)[0][:_MAX_AGENT_LENGTH]) or "none"
+        agent = (
+            _NOT_IN_AN_AGENT.sub("_", re.split("[/(]", user_agent, maxsplit=1)[0].strip()[:_MAX_AGENT_LENGTH]) or "none"
+        )
         if agent not in self._agents and len(self._agents) >= _MAX_AGENTS:
             agent = "other"
         else:

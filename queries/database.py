@@ -88,12 +88,19 @@ class ReadDatabase:
 
 
 async def fetch_within(connection: Connection, limit_ms: int, statement: str, *arguments: object) -> list[Any] | None:
-    """The rows of a statement, or None where it takes longer. It has to be the last one of its transaction."""
+    """The rows of a statement, or None where it takes longer. It has to be the last one of its transaction.
+
+    The limit ends with the statement: it bounds a COMMIT too, and a busy machine may let one wait for that long.
+    """
     await connection.fetch(query("reading", "limit-statement"), str(limit_ms))
     try:
-        return await connection.fetch(statement, *arguments)
+        rows = await connection.fetch(statement, *arguments)
     except asyncpg.QueryCanceledError:
         return None
+    # What ends the limit is itself bound by it. Cut off, it has ended the transaction, and the limit with that.
+    with suppress(asyncpg.QueryCanceledError):
+        await connection.fetch(query("reading", "end-limit"))
+    return rows
 
 
 async def _keep_session(_connection: Any) -> None:

@@ -47,7 +47,7 @@ def serving(database_url: str, settings: Mapping[str, str] | None = None, *, rea
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        found = next((m for line in process.stdout if (m := re.search(r"listens on (http://\S+)", line))), None)
+        found = next((m for line in process.stdout if (m := re.search(r"listens on (https?://\S+)", line))), None)
         assert found is not None, "the server ended before it listened"
         server = Server(found.group(1), database_url, process)
         if ready:

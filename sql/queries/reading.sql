@@ -24,6 +24,10 @@ SELECT count(*) FROM (SELECT FROM __matches__ AS m LIMIT $6) AS counted;
 -- Bound the next statements of this transaction.
 SELECT set_config('statement_timeout', $1, true);
 
+-- name: end-limit
+-- Bound the next statements as those of the session are: null is the value that the session began with.
+SELECT set_config('statement_timeout', NULL, true);
+
 -- name: find-newest-key
 -- About the newest time that records of a signal are filed under: where to begin to look for the newest records.
 SELECT max(max_key_unix_nano) AS newest

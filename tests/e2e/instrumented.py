@@ -13,6 +13,9 @@ import httpx
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from msgspec import Struct
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -22,13 +25,19 @@ from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler, ReadableLogR
 from opentelemetry.sdk._logs.export import (
     BatchLogRecordProcessor,
     InMemoryLogRecordExporter,
+    LogRecordExporter,
     SimpleLogRecordProcessor,
 )
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricsData, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from starlette.applications import Starlette
@@ -53,30 +62,61 @@ class Sent(Struct):
     metrics: list[MetricsData]
 
 
-class _MetricsBeside(OTLPMetricExporter):
-    """The SDK's exporter, keeping what it is given: two readers would see two times and two sets of exemplars."""
+class _MetricsBeside(MetricExporter):
+    """An exporter of the SDK's, keeping what it is given: two readers would see two times and two sets of exemplars."""
 
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(endpoint)
+    def __init__(self, exporter: MetricExporter) -> None:
+        super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)
         self.given: list[MetricsData] = []
+        self._exporter = exporter
 
-    def export(self, metrics_data: MetricsData, *arguments: Any, **more: Any) -> Any:
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **more: Any) -> MetricExportResult:
         self.given.append(metrics_data)
-        return super().export(metrics_data, *arguments, **more)
+        return self._exporter.export(metrics_data, timeout_millis, **more)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = 30_000, **more: Any) -> None:
+        self._exporter.shutdown(timeout_millis, **more)
+
+
+class Exporters(Struct):
+    """Where an SDK sends its three signals."""
+
+    spans: SpanExporter
+    logs: LogRecordExporter
+    metrics: MetricExporter
+
+
+def over_http(url: str) -> Exporters:
+    """OTLP/HTTP, protobuf, to the paths below `url`."""
+    return Exporters(
+        OTLPSpanExporter(f"{url}/v1/traces"), OTLPLogExporter(f"{url}/v1/logs"), OTLPMetricExporter(f"{url}/v1/metrics")
+    )
+
+
+def over_grpc(address: str) -> Exporters:
+    """OTLP/gRPC without TLS."""
+    return Exporters(
+        GrpcSpanExporter(address, insecure=True),
+        GrpcLogExporter(address, insecure=True),
+        GrpcMetricExporter(address, insecure=True),
+    )
 
 
 class _Sdk:
-    """The three providers, exporting to `url` and into memory."""
+    """The three providers, sending by `exporters` and into memory."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, exporters: Exporters) -> None:
         self.spans, self.logs = InMemorySpanExporter(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
-        self.metrics = _MetricsBeside(f"{url}/v1/metrics")
+        self.metrics = _MetricsBeside(exporters.metrics)
         self.tracing = TracerProvider(resource=RESOURCE)
         self.tracing.add_span_processor(SimpleSpanProcessor(self.spans))
-        self.tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{url}/v1/traces")))
+        self.tracing.add_span_processor(BatchSpanProcessor(exporters.spans))
         self.logging = LoggerProvider(RESOURCE)
         self.logging.add_log_record_processor(SimpleLogRecordProcessor(self.logs))
-        self.logging.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(f"{url}/v1/logs")))
+        self.logging.add_log_record_processor(BatchLogRecordProcessor(exporters.logs))
         reader = PeriodicExportingMetricReader(self.metrics, export_interval_millis=3_600_000)
         self.metering = MeterProvider([reader], RESOURCE)
         with warnings.catch_warnings():
@@ -149,9 +189,9 @@ def _served(app: Any) -> Iterator[str]:
         loop.close()
 
 
-def run_shop(url: str) -> Sent:
-    """Call the instrumented service a few times; everything goes to the OTLP endpoints below `url`."""
-    sdk = _Sdk(url)
+def run_shop(exporters: Exporters) -> Sent:
+    """Call the instrumented service a few times; everything goes out by `exporters`."""
+    sdk = _Sdk(exporters)
     with _served(_service(sdk)) as address, httpx.Client(base_url=address, timeout=30) as client:
         HTTPXClientInstrumentor.instrument_client(client, sdk.tracing, sdk.metering)
         statuses = [client.get(f"/orders/{number}").status_code for number in range(4)]

@@ -90,7 +90,7 @@ def test_every_way_to_send_a_request_makes_the_same_rows(server_url: str, templa
 @contextmanager
 def _database(server_url: str, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex[:16]}"
-    asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log"))
+    asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     yield database_of(server_url, name)
     asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
 

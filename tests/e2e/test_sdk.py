@@ -1,4 +1,5 @@
-"""The OpenTelemetry Python SDK sends an instrumented service's telemetry: API and views answer it field by field."""
+"""The OpenTelemetry Python SDK sends an instrumented service's telemetry, over HTTP straight to Postel and over gRPC
+to a Collector that sends on: API and views answer it field by field."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import format_span_id, format_trace_id
 
+from exporter.otlp.records import LOGS, METRICS, SPANS
 from tests.e2e.answers import answered, rows
-from tests.e2e.instrumented import RESOURCE, SERVICE, Sent, run_shop
+from tests.e2e.collector import collecting, require_collector, wait_until_stored
+from tests.e2e.instrumented import RESOURCE, SERVICE, Sent, over_grpc, over_http, run_shop
 from tests.exporter.asking import own_database
 from tests.queries.otlp import parse, records
 from tests.running import Server, serving
@@ -22,15 +25,28 @@ from tests.running import Server, serving
 STATUSES = {"UNSET": "unset", "OK": "ok", "ERROR": "error"}
 
 
+@pytest.fixture(scope="module", params=["straight", "through the Collector"])
+def way(request: pytest.FixtureRequest) -> str:
+    """How the telemetry gets to Postel."""
+    if request.param != "straight":
+        require_collector()
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def server(server_url: str, template: str) -> Iterator[Server]:
+def server(way: str, server_url: str, template: str) -> Iterator[Server]:
     with own_database(server_url, template) as url, serving(url) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def sent(server: Server) -> Sent:
-    return run_shop(server.url)
+def sent(way: str, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Sent:
+    if way == "straight":
+        return run_shop(over_http(server.url))
+    with collecting(server.url, tmp_path_factory.mktemp("collector"), "gateway.yaml") as collector:
+        found = run_shop(over_grpc(collector.grpc))
+        wait_until_stored(server, {SPANS: len(found.spans), LOGS: len(found.logs), METRICS: len(points(found.metrics))})
+    return found
 
 
 def points(data: list[MetricsData]) -> list[tuple[Any, Any, Any]]:

@@ -103,7 +103,7 @@ def own_database(server_url: str, template: str) -> Iterator[str]:
     """A migrated database until the block ends, when it must be sound: for the tests of a module together."""
     name = f"test_{uuid4().hex[:16]}"
     url = database_of(server_url, name)
-    asyncio.run(execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log"))
+    asyncio.run(execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     yield url
     assert asyncio.run(_violations(url)) == []
     asyncio.run(execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))

@@ -22,7 +22,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("batch",),
     ("partitions",),
     ("writer",),
-    ("migrations", "maintenance", "integrity", "embedded", "telemetry", "body", "ingest"),
+    ("migrations", "maintenance", "integrity", "embedded", "telemetry", "body", "ingest", "access"),
     ("sidecar",),
     ("app",),
     ("serve",),

@@ -12,6 +12,7 @@ import pytest
 
 import config
 import sql
+from tests.conftest import LONGEST_FILES
 from tests.house.source import FOLDERS, PACKAGES, ROOT, shown, source_files, tree
 
 LONGEST = 400
@@ -38,6 +39,11 @@ def test_no_file_is_too_long(suffix: str) -> None:
     lengths = {shown(path): len(path.read_text().splitlines()) for path in source_files(suffix, *FOLDERS)}
     long = {name: lines for name, lines in lengths.items() if lines > LONGEST}
     assert not long, f"more than {LONGEST} lines: cut them where they own two things: {long}"
+
+
+def test_the_longest_test_files_are_there() -> None:
+    missing = [name for name in LONGEST_FILES if not (ROOT / name).is_file()]
+    assert not missing
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def shared(server_url: str, template: str) -> Iterator[Server]:
         await connection.execute(statement)
         await connection.close()
 
-    asyncio.run(execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log"))
+    asyncio.run(execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     with serving(database_of(server_url, name)) as server:
         yield server
     asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))

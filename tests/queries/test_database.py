@@ -49,6 +49,17 @@ def test_a_slow_query_ends(database_url: str, settings: Settings) -> None:
     assert run(database_url, settings, work) == 1
 
 
+def test_a_limit_ends_with_its_statement(database_url: str) -> None:
+    async def work(database: ReadDatabase) -> None:
+        async with database.reading() as connection:
+            before = await connection.fetchval("SHOW statement_timeout")
+            rows = await fetch_within(connection, 5000, "SELECT 1")
+            # A COMMIT that is cut off would turn the whole answer into a 503.
+            assert (rows, await connection.fetchval("SHOW statement_timeout")) == ([(1,)], before)
+
+    run(database_url, load(environ={}), work)
+
+
 def test_nothing_can_be_written(database_url: str, settings: Settings) -> None:
     async def work(database: ReadDatabase) -> None:
         async with database.reading() as connection:

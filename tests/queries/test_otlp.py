@@ -1,15 +1,31 @@
 """`format=otlp`: every field of every record as it was sent, whatever it is filed under."""
 
+import asyncio
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from tests.e2e.in_process import forget_all
 from tests.queries import otlp, samples
 from tests.running import Server
 
 PATHS = {"traces": "/api/spans", "logs": "/api/logs", "metrics": "/api/metrics/series"}
 MAKE: dict[str, Any] = {"traces": samples.spans, "logs": samples.logs, "metrics": samples.metrics}
+
+
+@pytest.fixture
+def server(shared: Server) -> Server:
+    """The module's server, which holds no record and knows no body."""
+
+    async def forget() -> None:
+        connection = await asyncpg.connect(shared.database_url)
+        await forget_all(connection)
+        await connection.close()
+
+    asyncio.run(forget())
+    return shared
 
 
 def pages(server: Server, path: str, **parameters: str) -> list[Any]:
