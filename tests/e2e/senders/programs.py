@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.house.source import ROOT
 SOURCES = Path(__file__).parent
 BUILT = ROOT / "build" / "senders"
 LANGUAGES = {"javascript": "node", "go": "go", "java": "java"}
-"""Language -> the tool chain that it needs."""
+"""Language -> the tool chain that it needs. Python, which needs none, has tests/e2e/test_sdk.py for all it sends."""
 _COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy-dependencies"
 _BUILD_S = 600
 _RUN_S = 120
@@ -44,6 +45,8 @@ def run(language: str, url: str, *arguments: str, timeout_s: float = _RUN_S) -> 
 
 def program(language: str) -> list[str]:
     """The command that runs a language's sender, built when its sources have changed since."""
+    if language == "python":
+        return [sys.executable, str(SOURCES / "python" / "sender.py")]
     require(LANGUAGES[language])
     folder = BUILT / language
     return _COMMANDS[language](built(language, folder))

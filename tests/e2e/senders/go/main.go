@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -196,11 +197,13 @@ func main() {
 		}
 	} else {
 		var text *string
-		if err := errors.Join(append(errs, s.sendOne(ctx, os.Args[2]))...); err != nil {
+		started := time.Now()
+		err := s.sendOne(ctx, os.Args[2])
+		if err = errors.Join(append(errs, err)...); err != nil {
 			said := err.Error()
 			text = &said
 		}
-		out = object{"error": text}
+		out = object{"error": text, "seconds": time.Since(started).Seconds()}
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(out); err != nil {
 		panic(err)

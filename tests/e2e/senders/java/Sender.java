@@ -268,12 +268,14 @@ public final class Sender {
         PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         Sender sender = new Sender(System.getenv("OTEL_EXPORTER_OTLP_ENDPOINT"));
         boolean shop = arguments[0].equals("shop");
+        long started = System.nanoTime();
         CompletableResultCode result = shop ? sender.runShop() : sender.sendOne(arguments[1]);
         result.join(90, TimeUnit.SECONDS);
         if (shop) {
             out.printf("{\"traces\":%s,\"logs\":%s,\"metrics\":%s}%n", sender.traces, sender.logs, sender.metrics);
         } else {
-            out.printf("{\"error\":%s}%n", result.isSuccess() ? "null" : "\"failed\"");
+            String error = result.isSuccess() ? "null" : "\"failed\"";
+            out.println("{\"error\":" + error + ",\"seconds\":" + (System.nanoTime() - started) / 1e9 + "}");
         }
         System.exit(shop && !result.isSuccess() ? 1 : 0);
     }

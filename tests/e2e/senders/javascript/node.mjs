@@ -9,6 +9,7 @@ if (what === "shop") {
   await sdk.runShop();
   console.log(JSON.stringify(sdk.sent));
 } else {
+  const started = performance.now();
   const error = await sdk.sendOne(signal).then(() => null, String);
-  console.log(JSON.stringify({ error }));
+  console.log(JSON.stringify({ error, seconds: (performance.now() - started) / 1000 }));
 }
