@@ -26,23 +26,12 @@ from exporter.load_sender import Body, Sender, Tally, partial_success
 from exporter.otlp.http import Encoding
 from exporter.retry import LONGEST_BACK_OFF_S, Retry
 from exporter.shop import SIGNALS
+from tests.exporter.clock import Clock
 
 URL = "http://receiver.test:4318"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
 OK = httpx.Response(200, headers=PROTOBUF)
-
-
-class Clock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waits: list[float] = []
-
-    async def sleep(self, wait_s: float) -> None:
-        self.waits.append(wait_s)
-        self.now += wait_s
 
 
 def send(*answers: httpx.Response | type[Exception], give_up_s: float = 300.0) -> tuple[Tally, list[float]]:
