@@ -294,3 +294,14 @@ def test_an_interrupted_export_can_be_gone_on_with(server: Server, tmp_path: Pat
     start = said.splitlines()[-1].removeprefix("incomplete: go on with ").split()
     assert postel(*flags[1:], *start).returncode == 0
     assert by_signal(file.read_text().split("\n")[:-1])[LOGS].total() == 400
+
+
+def test_token(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+    with serving(database_url, {"READ_TOKEN_FILE": str(tmp_path / "token")}) as server:
+        send_logs(server, "shop", [ago(60)])
+        refused = postel("--url", server.url)
+        taken = postel("--url", server.url, "--token-file", str(tmp_path / "token"))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "spans: 1 x 401: " in refused.stderr
+    assert (taken.returncode, taken.stdout.count("\n")) == (0, 1)
