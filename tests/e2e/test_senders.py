@@ -23,8 +23,8 @@ from tests.running import Server, serving
 SIGNALS = {SPANS: "traces", LOGS: "logs", METRICS: "metrics"}
 USER_AGENTS = {
     "javascript": {"OTel-OTLP-Exporter-JavaScript": 3},
-    # Of its three exporters only that of spans has a User-Agent without spaces, and it is "OTel OTLP Exporter Go".
-    "go": {"OTel": 3},
+    # Spans; logs and metrics, which call themselves "OTel Go OTLP over HTTP/protobuf ...".
+    "go": {"OTel_OTLP_Exporter_Go": 1, "OTel_Go_OTLP_over_HTTP": 2},
     "java": {"OTel-OTLP-Exporter-Java": 3},
     "chromium": {"Mozilla": 3},
 }
