@@ -1,7 +1,8 @@
 """The OpenTelemetry SDKs of other languages, unchanged, send all signals: API and views answer them field by field."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.e2e import answers
 from tests.e2e.answers import answered, assert_answered, rows
 from tests.e2e.otlp_records import assert_same, from_json, records, walk
 from tests.e2e.otlp_strategy import REQUESTS
+from tests.e2e.senders.browser import page
 from tests.e2e.senders.programs import LANGUAGES, program, shop
 from tests.exporter.asking import own_database
 from tests.running import Server, serving
@@ -21,11 +23,12 @@ from tests.running import Server, serving
 SIGNALS = {SPANS: "traces", LOGS: "logs", METRICS: "metrics"}
 USER_AGENTS = {
     "javascript": {"OTel-OTLP-Exporter-JavaScript": 3},
-    # Of its three exporters only that of spans has a User-Agent without spaces, and it is "OTel OTLP Exporter Go".
-    "go": {"OTel": 3},
+    # Spans; logs and metrics, which call themselves "OTel Go OTLP over HTTP/protobuf ...".
+    "go": {"OTel_OTLP_Exporter_Go": 1, "OTel_Go_OTLP_over_HTTP": 2},
     "java": {"OTel-OTLP-Exporter-Java": 3},
+    "chromium": {"Mozilla": 3},
 }
-LARGEST = {"javascript": 2**53 + 2, "go": 2**63 - 1, "java": 2**63 - 1}
+LARGEST = {"javascript": 2**53 + 2, "go": 2**63 - 1, "java": 2**63 - 1, "chromium": 2**53 + 2}
 """The largest attribute that each SDK can send without losing a digit."""
 IN_SPANS = {"parent_span_id_hex": "parent_span_id", "kind_name": "kind", "status_name": "status"}
 
@@ -38,12 +41,32 @@ class Sent(Struct):
     requests: dict[str, Message]
 
 
-@pytest.fixture(scope="module", params=LANGUAGES)
+@pytest.fixture(scope="module", params=[*LANGUAGES, "chromium"])
 def sent(request: pytest.FixtureRequest, server_url: str, template: str) -> Iterator[Sent]:
-    program(request.param)
-    with own_database(server_url, template) as url, serving(url) as server:
-        told = shop(request.param, server.url)
+    sending = from_a_page if request.param == "chromium" else from_a_program(request.param)
+    with own_database(server_url, template) as url, sending(url) as (server, told):
         yield Sent(request.param, server, {signal: merged(signal, told[path]) for signal, path in SIGNALS.items()})
+
+
+def from_a_program(language: str) -> Callable[[str], AbstractContextManager[tuple[Server, Any]]]:
+    """A way of sending: to a server on a database, with what the program says that it sent."""
+    program(language)
+
+    @contextmanager
+    def sending(database_url: str) -> Iterator[tuple[Server, Any]]:
+        with serving(database_url) as server:
+            yield server, shop(language, server.url)
+
+    return sending
+
+
+@contextmanager
+def from_a_page(database_url: str) -> Iterator[tuple[Server, Any]]:
+    """The same from a page of an origin that the server lets in."""
+    with page() as opened, serving(database_url, {"CORS_ORIGINS": opened.origin()}) as server:
+        told = opened.visit(server.url)
+        assert told.pop("error") is None
+        yield server, told
 
 
 def merged(signal: str, told: list[Any]) -> Message:
@@ -161,4 +184,11 @@ def test_exemplars(sent: Sent) -> None:
     found = Counter(tuple(row[name] for name in names) for row in rows(sent.server, "v_otel_exemplars"))
     assert found == made
     # The JavaScript SDK has no exemplars yet.
-    assert bool(made) == (sent.language != "javascript")
+    assert bool(made) == (sent.language in ("go", "java"))
+
+
+def test_a_page_of_another_origin_sends_nothing(database_url: str) -> None:
+    with page() as opened, serving(database_url, {"CORS_ORIGINS": opened.origin()}) as server:
+        told = opened.visit(server.url, "localhost")
+        assert told["error"] is not None
+        assert "postel_senders_total{" not in server.get("/metrics").text

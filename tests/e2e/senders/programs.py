@@ -52,10 +52,17 @@ def program(language: str) -> list[str]:
     return _COMMANDS[language](built(language, folder))
 
 
+def page_script() -> Path:
+    """The JavaScript sender as one script for a page."""
+    require(LANGUAGES["javascript"])
+    return built("javascript", BUILT / "javascript") / "page.js"
+
+
 def built(language: str, folder: Path) -> Path:
     """The folder in which a language's sender is, up to date."""
     sources = sorted(path for path in (SOURCES / language).iterdir() if path.is_file())
-    state = hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in sources)).hexdigest()
+    made_of = [Path(__file__), *sources]
+    state = hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in made_of)).hexdigest()
     stamp = folder / ".built-from"
     if not stamp.is_file() or stamp.read_text() != state:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +77,8 @@ def _build_javascript(sources: list[Path], folder: Path) -> None:
     for path in sources:
         shutil.copy(path, folder)
     _download("node", "npm", "ci", "--no-audit", "--no-fund", cwd=folder)
+    bundled = ("--bundle", "--format=esm", "--log-level=warning", "--outfile=page.js")
+    _compile("node_modules/.bin/esbuild", "page.mjs", *bundled, cwd=folder)
 
 
 def _build_go(sources: list[Path], folder: Path) -> None:
