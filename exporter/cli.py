@@ -80,6 +80,13 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         from exporter.load import add_arguments
 
         add_arguments(load)
+
+    export = commands.add_parser("export", help="write what is stored as OTLP/JSON, one export request a line")
+    export.set_defaults(run=_export)
+    if arguments[:1] == ["export"]:
+        from exporter.export import add_arguments
+
+        add_arguments(export)
     return parser
 
 
@@ -172,4 +179,13 @@ def _load(args: argparse.Namespace) -> int:
     from exporter.load import options_from, run
 
     summary = _run(run(options_from(args), sys.stderr))
+    return 0 if summary.complete else 1
+
+
+def _export(args: argparse.Namespace) -> int:
+    from exporter.export import opened, options_from, run
+
+    options = options_from(args)
+    with opened(options, args.output) as output:
+        summary = _run(run(options, output, sys.stderr))
     return 0 if summary.complete else 1

@@ -7,19 +7,20 @@ summary = asyncio.run(run(options, sys.stderr))
 import argparse
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from random import SystemRandom
-from typing import TextIO, TypeAlias, TypeVar
+from typing import TextIO, TypeAlias
 
 import httpx
 
+from exporter.client import DEFAULT_URL, add_flags, check_url, open_client, parsed_by, read_token
 from exporter.errors import ConfigurationError
-from exporter.load_sender import Body, Sender, Sleep, Tally, encode
+from exporter.load_sender import Body, Sender, Tally, encode
 from exporter.otlp.http import Encoding
 from exporter.quantities import integer, seconds
+from exporter.retry import Retry, Sleep
 from exporter.shop import SIGNALS, Request, Shop, Signal
 
 Requests: TypeAlias = Iterator[tuple[Signal, Request]]
@@ -30,7 +31,6 @@ _FLAT_OUT_RATE = 20_000.0
 """How busy the shop is when nobody says: its clock should keep up with ours while it sends flat out."""
 _MOST_PODS = 50
 _PROGRESS_S = 1.0
-_Parsed = TypeVar("_Parsed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class LoadOptions:
     `seed` every run is another shop: the same spans once more would be taken for repetitions.
     """
 
-    url: str = "http://127.0.0.1:4318"
+    url: str = DEFAULT_URL
     signals: tuple[Signal, ...] = SIGNALS
     rate: float | None = None
     duration_s: float | None = None
@@ -95,7 +95,7 @@ async def run(
     began = time.monotonic()
     try:
         async with _client(options) as client, asyncio.TaskGroup() as group:
-            sender = Sender(client, tallies, options.give_up_s, sleep)
+            sender = Sender(client, tallies, Retry(options.give_up_s, sleep))
             bodies: asyncio.Queue[Body | None] = asyncio.Queue(options.connections)
             ticker = group.create_task(_show_progress(tallies, began, out))
             async with asyncio.TaskGroup() as work:
@@ -187,18 +187,15 @@ def _client(options: LoadOptions) -> httpx.AsyncClient:
     headers = {"Content-Type": options.encoding.value, "User-Agent": "postel-load"}
     if options.compress:
         headers["Content-Encoding"] = "gzip"
-    if options.token:
-        headers["Authorization"] = f"Bearer {options.token}"
-    limits = httpx.Limits(max_connections=options.connections, max_keepalive_connections=options.connections)
-    return httpx.AsyncClient(base_url=options.url, headers=headers, limits=limits, timeout=options.timeout_s)
+    return open_client(options.url, options.token, options.timeout_s, headers, options.connections)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Register the flags of `postel load`."""
     default = LoadOptions()
-    natural = _parsed_by(integer, least=1)
-    duration = _parsed_by(seconds)
-    parser.add_argument("--url", default=default.url, help=f"base URL of the receiver (default {default.url})")
+    natural = parsed_by(integer, least=1)
+    duration = parsed_by(seconds)
+    add_flags(parser, default.timeout_s, default.give_up_s)
     parser.add_argument(
         "--signals", metavar="LIST", default=",".join(SIGNALS), help="of traces,logs,metrics (default all)"
     )
@@ -213,32 +210,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connections", metavar="N", type=natural, default=default.connections, help="(default 4)")
     parser.add_argument("--json", action="store_true", help="OTLP/JSON instead of protobuf")
     parser.add_argument("--no-gzip", action="store_true", help="send bodies as they are")
-    parser.add_argument("--token-file", metavar="FILE", type=Path, help="file with a bearer token")
     parser.add_argument(
-        "--seed", metavar="N", type=_parsed_by(integer), help="send the same shop again (default: another one)"
+        "--seed", metavar="N", type=parsed_by(integer), help="send the same shop again (default: another one)"
     )
     parser.add_argument("--users", metavar="N", type=natural, default=default.users, help="cardinality of app.user.id")
-    parser.add_argument(
-        "--timeout", metavar="TIME", type=duration, default=default.timeout_s, help="of one request (default 10s)"
-    )
-    parser.add_argument(
-        "--give-up", metavar="TIME", type=duration, default=default.give_up_s, help="retry for (default 5m)"
-    )
 
 
 def options_from(args: argparse.Namespace) -> LoadOptions:
     """The options that the flags give; raises ConfigurationError with one line per problem."""
-    problems = []
-    if not _is_url(args.url):
-        problems.append(f"--url: {args.url!r} must be a URL that begins with http:// or https://")
+    problems = check_url(args.url)
     signals, unknown = _signals(args.signals.split(","))
     if unknown or not signals:
         problems.append(f"--signals: {args.signals!r} must be of {', '.join(SIGNALS)}, separated by commas")
-    token = None
-    try:
-        token = args.token_file.read_text().strip() if args.token_file else None
-    except OSError as error:
-        problems.append(f"--token-file: {args.token_file}: {error.strerror}")
+    token, unreadable = read_token(args.token_file)
+    problems += unreadable
     if problems:
         raise ConfigurationError(*problems)
     return LoadOptions(
@@ -259,29 +244,6 @@ def options_from(args: argparse.Namespace) -> LoadOptions:
     )
 
 
-def _is_url(text: str) -> bool:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL:
-        return False
-    return url.scheme in ("http", "https") and bool(url.host)
-
-
 def _signals(names: Sequence[str]) -> tuple[tuple[Signal, ...], set[str]]:
     """The signals among the names, in OTLP's order, and what is none."""
     return tuple(signal for signal in SIGNALS if signal in names), set(names) - set(SIGNALS)
-
-
-def _parsed_by(parse: Callable[[str], _Parsed], least: _Parsed | None = None) -> Callable[[str], _Parsed]:
-    """For argparse, which shows a parser's own words only of an ArgumentTypeError."""
-
-    def parsed(text: str) -> _Parsed:
-        try:
-            value = parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-        if least is not None and value < least:  # type: ignore[operator]
-            raise argparse.ArgumentTypeError(f"{text!r} must be at least {least}")
-        return value
-
-    return parsed

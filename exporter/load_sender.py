@@ -1,17 +1,12 @@
-"""One OTLP/HTTP request on its way: encoded, sent, sent again as the protocol allows, and counted.
+"""One OTLP/HTTP request on its way: encoded, sent, and what became of it counted.
 
-Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp (responses, retries, throttling).
+Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp (responses).
 """
 
-import asyncio
 import gzip
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from random import Random
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import msgspec
@@ -26,15 +21,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from exporter.otlp.http import Encoding
 from exporter.otlp.message_json import message_to_json
+from exporter.retry import Attempts, Retry
 from exporter.shop import Request, Signal
-
-Sleep: TypeAlias = Callable[[float], Awaitable[object]]
-
-RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
-"""All others say that the same request would fail again."""
-RETRYABLE_ERRORS = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
-FIRST_BACK_OFF_S = 0.5
-LONGEST_BACK_OFF_S = 30.0
 
 _RESPONSES: Mapping[Signal, Any] = {
     "traces": ExportTraceServiceResponse,
@@ -46,11 +34,10 @@ _REJECTED: Mapping[Signal, str] = {
     "logs": "rejected_log_records",
     "metrics": "rejected_data_points",
 }
-_KEPT_PROBLEMS = 5
 
 
 @dataclass(slots=True)
-class Tally:
+class Tally(Attempts):
     """What became of one signal: records, but `requests` and `retried` (attempts after the first) of requests."""
 
     sent: int = 0
@@ -58,15 +45,7 @@ class Tally:
     rejected: int = 0
     failed: int = 0
     requests: int = 0
-    retried: int = 0
     body_bytes: int = 0
-    problems: dict[str, int] = field(default_factory=dict)
-    """What servers and the network said -> how often; the first few that differ."""
-
-    def note(self, problem: str) -> None:
-        """Count a problem, if it is among the first few that differ."""
-        if problem in self.problems or len(self.problems) < _KEPT_PROBLEMS:
-            self.problems[problem] = self.problems.get(problem, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,54 +59,25 @@ class Body:
 
 @dataclass(slots=True)
 class Sender:
-    """Sends bodies to one server; `sleep` and `clock` (seconds) are what retries wait by."""
+    """Sends bodies to one server."""
 
     client: httpx.AsyncClient
     tallies: Mapping[Signal, Tally]
-    give_up_s: float = 300.0
-    sleep: Sleep = asyncio.sleep
-    clock: Callable[[], float] = time.monotonic
-    rng: Random = field(default_factory=Random)
+    retry: Retry
 
     async def send(self, body: Body) -> None:
-        """Send until the server took the body, refused it, or `give_up_s` have passed; count the outcome."""
+        """Send until the server took the body, refused it, or it is time to give up; count the outcome."""
         tally = self.tallies[body.signal]
         tally.sent += body.records
         tally.requests += 1
         tally.body_bytes += len(body.content)
-        began = self.clock()
-        attempt = 0
-        while True:
-            response, problem, retryable = await self._try(body)
-            if response is not None and response.is_success:
-                self._acknowledge(response, body, tally)
-                return
-            tally.note(problem)
-            wait_s = self._wait_s(response, attempt)
-            if not retryable or self.clock() + wait_s - began > self.give_up_s:
-                tally.failed += body.records
-                return
-            await self.sleep(wait_s)
-            attempt += 1
-            tally.retried += 1
-
-    async def _try(self, body: Body) -> tuple[httpx.Response | None, str, bool]:
-        """The answer, or what went wrong and whether trying again may help."""
-        try:
-            response = await self.client.post(f"/v1/{body.signal}", content=body.content)
-        except httpx.RequestError as error:
-            return None, f"{type(error).__name__}: {error}".rstrip(": "), isinstance(error, RETRYABLE_ERRORS)
-        problem = "" if response.is_success else f"{response.status_code}: {_status_message(response)}".rstrip(": ")
-        return response, problem, response.status_code in RETRYABLE_STATUSES
-
-    def _wait_s(self, response: httpx.Response | None, attempt: int) -> float:
-        """Seconds to the next attempt: what the server asks for, else a back-off that doubles, with jitter."""
-        if response is not None:
-            asked_s = retry_after_s(response.headers.get("Retry-After", ""), datetime.now(UTC))
-            if asked_s is not None:
-                return asked_s
-        longest = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(attempt, 20))
-        return longest * self.rng.uniform(0.5, 1.0)
+        response = await self.retry.send(
+            lambda: self.client.post(f"/v1/{body.signal}", content=body.content), _status_message, tally
+        )
+        if response is not None and response.is_success:
+            self._acknowledge(response, body, tally)
+        else:
+            tally.failed += body.records
 
     def _acknowledge(self, response: httpx.Response, body: Body, tally: Tally) -> None:
         rejected, message = partial_success(response, body.signal)
@@ -156,20 +106,6 @@ def count_records(request: Request) -> int:
         for scope in found.scope_metrics
         for metric in scope.metrics
     )
-
-
-def retry_after_s(header: str, now: datetime) -> float | None:
-    """Seconds that a Retry-After header (seconds or an HTTP date) asks for; None when it asks for nothing readable."""
-    header = header.strip()
-    if header.isascii() and header.isdigit():
-        return float(header)
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    # "-0000" gives a time without zone, which means UTC too.
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 def partial_success(response: httpx.Response, signal: Signal) -> tuple[int, str]:

@@ -56,7 +56,7 @@ def collecting(
 
     `configurations` are files of `manifests/collector/`, each over the one before; `settings` their variables.
     """
-    grpc, http = _free_port(), _free_port()
+    grpc, http = free_port(), free_port()
     environment = {
         "PATH": "/usr/bin:/bin",
         "OTLP_GRPC_ENDPOINT": f"127.0.0.1:{grpc}",
@@ -80,7 +80,8 @@ def collecting(
         stop(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -78,6 +78,8 @@ def test_check_config_reads_the_overrides(tmp_path: Path) -> None:
         (["maintain", "--database-url", "host=a"], "--database-url: database_url: "),
         (["migrate"], "--database-url: database_url: "),
         (["check-config", "--wait"], "--wait"),
+        (["export", "--signal", "traces"], "--signal"),
+        (["export", "--url", "localhost:4318"], "--url: "),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(arguments: list[str], named: str) -> None:

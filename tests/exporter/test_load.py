@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,27 +22,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from exporter.errors import ConfigurationError
 from exporter.load import LoadOptions, Requests, Summary, add_arguments, options_from, run
-from exporter.load_sender import LONGEST_BACK_OFF_S, Body, Sender, Tally, partial_success, retry_after_s
+from exporter.load_sender import Body, Sender, Tally, partial_success
 from exporter.otlp.http import Encoding
+from exporter.retry import LONGEST_BACK_OFF_S, Retry
 from exporter.shop import SIGNALS
+from tests.exporter.clock import Clock
 
 URL = "http://receiver.test:4318"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
 OK = httpx.Response(200, headers=PROTOBUF)
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Clock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waits: list[float] = []
-
-    async def sleep(self, wait_s: float) -> None:
-        self.waits.append(wait_s)
-        self.now += wait_s
 
 
 def send(*answers: httpx.Response | type[Exception], give_up_s: float = 300.0) -> tuple[Tally, list[float]]:
@@ -53,7 +41,7 @@ def send(*answers: httpx.Response | type[Exception], give_up_s: float = 300.0) -
     async def main() -> None:
         # Reading the certificate store takes longer than the test.
         async with httpx.AsyncClient(base_url=URL, verify=False) as client:
-            sender = Sender(client, {"traces": tally}, give_up_s, clock.sleep, lambda: clock.now, Random(1))
+            sender = Sender(client, {"traces": tally}, Retry(give_up_s, clock.sleep, lambda: clock.now, Random(1)))
             await sender.send(Body("traces", 10, b"spans"))
 
     with respx.mock:
@@ -116,24 +104,6 @@ def test_gives_up_in_the_end() -> None:
     tally, waits = send(*[httpx.Response(503, headers={"Retry-After": "4"})] * 3, give_up_s=9)
     assert waits == [4, 4]
     assert (tally.failed, tally.retried) == (10, 2)
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ("3", 3.0),
-        (" 120 ", 120.0),
-        ("Thu, 01 Jan 2026 00:00:05 GMT", 5.0),
-        ("Thu, 01 Jan 2026 00:00:05 -0000", 5.0),
-        ("Wed, 31 Dec 2025 23:00:00 GMT", 0.0),
-        ("", None),
-        ("-1", None),
-        ("soon", None),
-        ("\u00b2", None),
-    ],
-)
-def test_retry_after(header: str, expected: float | None) -> None:
-    assert retry_after_s(header, NOW) == expected
 
 
 def test_partial_success_is_counted() -> None:

@@ -26,7 +26,8 @@ EXPORTER: tuple[Layer, ...] = (
     ("sidecar",),
     ("app",),
     ("serve",),
-    ("load",),
+    ("client", "retry"),
+    ("load", "export"),
     ("demo",),
     ("cli", "__main__"),
 )
