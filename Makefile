@@ -59,7 +59,8 @@ bench: setup ## the numbers of the README, on this machine
 	@$(BIN)/python -m bench $(ARGS)
 
 # By the Collector's own builder. The versions in builder.yaml settle every other one; what only tests or other systems
-# need is not fetched, which is why the builder's own `go mod tidy` is left out.
+# need is not fetched, which is why the builder's own `go mod tidy` is left out. (remove_all_sd: Prometheus scrapes fixed
+# targets; what finds targets in a dozen clouds takes minutes to compile.)
 COLLECTOR := build/collector/otelcol
 BUILDER := go.opentelemetry.io/collector/cmd/builder@v0.145.0
 collector: $(COLLECTOR) ## a real OpenTelemetry Collector to test with, of the Go module proxy (minutes, once)
@@ -68,7 +69,8 @@ $(COLLECTOR): manifests/collector/builder.yaml
 	@echo "Building the Collector: some minutes when it is new ..."
 	@mkdir -p build
 	@CGO_ENABLED=0 go run $(BUILDER) --config $< --skip-compilation --skip-get-modules
-	@cd build/collector && CGO_ENABLED=0 GOFLAGS="-mod=mod -buildvcs=false" go build -trimpath -ldflags "-s -w" -o otelcol .
+	@cd build/collector && CGO_ENABLED=0 GOFLAGS="-mod=mod -buildvcs=false" \
+		go build -tags remove_all_sd -trimpath -ldflags "-s -w" -o otelcol .
 
 # One lock for every Python from 3.11 on; pip's own settings of this machine must not get into it.
 lock: | $(BIN)/pip ## requirements.lock anew, with the newest versions that pyproject.toml allows
