@@ -19,10 +19,14 @@ import pytest
 
 from exporter.embedded import EmbeddedPostgres
 from exporter.migrations import migrate
+from tests.e2e.toolchains import REQUIRED
 from tests.running import Server, serving
 
 TEMPLATE = "postel_template"
 GIVEN = os.environ.pop("POSTEL_TEST_SERVER_URL", None)
+if (_required := os.environ.pop("POSTEL_REQUIRE", None)) is not None:
+    # Neither is a setting. This one goes to the workers as well.
+    os.environ[REQUIRED] = _required
 # Nothing of it outlives the run.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "100"}
 MEMORY = Path("/dev/shm")

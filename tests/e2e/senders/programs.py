@@ -4,6 +4,7 @@ What is built stays below build/senders, so that only the first run downloads an
 as a tool chain that is not there; a compilation that fails does not.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -64,11 +65,14 @@ def built(language: str, folder: Path) -> Path:
     made_of = [Path(__file__), *sources]
     state = hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in made_of)).hexdigest()
     stamp = folder / ".built-from"
-    if not stamp.is_file() or stamp.read_text() != state:
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp.unlink(missing_ok=True)
-        _BUILDS[language](sources, folder)
-        stamp.write_text(state)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (BUILT / f"{language}.lock").open("w") as lock:
+        # Another process of the run may be building it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.is_file() or stamp.read_text() != state:
+            stamp.unlink(missing_ok=True)
+            _BUILDS[language](sources, folder)
+            stamp.write_text(state)
     return folder
 
 
