@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo test check bench collector lock clean
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## .venv with the postel command and all tools
 
@@ -62,7 +62,7 @@ bench: setup ## the numbers of the README, on this machine
 # need is not fetched, which is why the builder's own `go mod tidy` is left out. (remove_all_sd: Prometheus scrapes fixed
 # targets; what finds targets in a dozen clouds takes minutes to compile.)
 COLLECTOR := build/collector/otelcol
-BUILDER := go.opentelemetry.io/collector/cmd/builder@v0.145.0
+BUILDER := go.opentelemetry.io/collector/cmd/builder@v$(shell awk '$$1 == "version:" { print $$2 }' manifests/collector/builder.yaml)
 collector: $(COLLECTOR) ## a real OpenTelemetry Collector to test with, of the Go module proxy (minutes, once)
 $(COLLECTOR): manifests/collector/builder.yaml
 	@command -v go >/dev/null || { echo "The Collector is built with Go, which is not installed." >&2; exit 1; }

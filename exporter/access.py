@@ -1,10 +1,11 @@
-"""Who may send and who may read: bearer tokens from files, and which pages of other origins may ask (CORS).
+"""Who may send and who may read: bearer tokens from files, and the certificates of TLS.
 
-Source: RFC 6750 (bearer tokens); https://fetch.spec.whatwg.org/#http-cors-protocol.
+Source: RFC 6750 (bearer tokens).
 """
 
 import hmac
 import logging
+import ssl
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -35,6 +36,7 @@ class TokenFile:
         self._digests: tuple[bytes, ...] = ()
         self._seen: tuple[int, ...] = ()
         self._looked = 0.0
+        self._spoilt = False
         try:
             self._read()
         except (OSError, ValueError) as error:
@@ -59,8 +61,12 @@ class TokenFile:
                 return False
             self._read()
         except (OSError, ValueError) as error:
-            log.warning("%s: the tokens read last stay in force: %s", self._key, type(error).__name__)
+            if not self._spoilt:
+                # Once: everybody who brings a wrong token has the file looked at.
+                log.warning("%s: the tokens read last stay in force: %s", self._key, type(error).__name__)
+            self._spoilt = True
             return False
+        self._spoilt = False
         log.info("%s: read again", self._key)
         return True
 
@@ -102,6 +108,33 @@ class Tokens:
 
 def _tokens(key: str, path: Path | None) -> TokenFile | None:
     return None if path is None else TokenFile(key, path)
+
+
+def check_tls(settings: Settings) -> None:
+    """Raises ConfigurationError where the certificates, which the server reads when it starts, are of no use."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    for key, path in (("tls_certificate", settings.tls_certificate), ("tls_key", settings.tls_key)):
+        _readable(key, path)
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except ssl.SSLError:
+        pair = f"{settings.tls_certificate}, {settings.tls_key}"
+        raise ConfigurationError(f"tls_certificate, tls_key: {pair}: no certificate with its key, in PEM") from None
+    if settings.tls_client_ca is not None:
+        _readable("tls_client_ca", settings.tls_client_ca)
+        try:
+            context.load_verify_locations(settings.tls_client_ca)
+        except ssl.SSLError:
+            raise ConfigurationError(f"tls_client_ca: {settings.tls_client_ca}: no certificates in PEM") from None
+
+
+def _readable(key: str, path: Path) -> None:
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{key}: {path}: {error.strerror}") from None
 
 
 class Access:

@@ -26,6 +26,7 @@ from exporter.otlp.http import PATHS, Encoding, encoding, status, success
 from exporter.settings import Settings
 from exporter.sidecar import Sidecar
 from queries.database import ReadDatabase
+from queries.errors import shape
 from queries.routes import routes as query_routes
 
 log = logging.getLogger("postel")
@@ -53,9 +54,8 @@ curl '{0}/api/spans?since=15m&format=otlp'    # every field, as it was sent
 """
 
 
-def create_app(sidecar: Sidecar) -> Starlette:
-    """The application around a sidecar, which it starts. Raises ConfigurationError."""
-    tokens = Tokens(sidecar.settings)
+def create_app(sidecar: Sidecar, tokens: Tokens) -> Starlette:
+    """The application around a sidecar, which it starts, for those who bring one of the tokens."""
     reading = ReadDatabase(sidecar.database_url, sidecar.settings)
     reads = query_routes(reading)
 
@@ -176,9 +176,9 @@ def _unauthorised(request: Request, error: errors.PostelError) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if http == 401 else {}
     if request.url.path.startswith("/v1/"):
         return _status_response(_encoding_of(request), http, rpc, str(error), headers)
-    hint = "Authorization: Bearer TOKEN, a token of read_token_file"
     code = "unauthenticated" if http == 401 else "forbidden"
-    return JSONResponse({"error": {"code": code, "message": str(error), "hint": hint}}, http, headers)
+    shown = shape(code, str(error), hint="Authorization: Bearer TOKEN, a token of read_token_file")
+    return JSONResponse(shown, http, headers)
 
 
 def _encoding_of(request: Request) -> Encoding | None:
@@ -195,5 +195,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
         message = f"{error.detail}: POST to {', '.join(PATHS.values())}"
         code = _RPC_CODES.get(error.status_code, 2)
         return _status_response(_encoding_of(request), error.status_code, code, message, headers)
-    shape = {"code": error.detail.lower().replace(" ", "_"), "message": f"{error.detail}: {request.url.path}"}
-    return JSONResponse({"error": {**shape, "hint": "GET / says what to ask"}}, error.status_code, headers)
+    reason = error.detail.lower().replace(" ", "_")
+    shown = shape(reason, f"{error.detail}: {request.url.path}", hint="GET / says what to ask")
+    return JSONResponse(shown, error.status_code, headers)

@@ -160,7 +160,11 @@ async def _migrated(database_url: str, *, wait: bool) -> None:
 
 def _check_config(args: argparse.Namespace) -> int:
     settings = _settings(args)
+    from exporter.access import Tokens, check_tls
+
     lists = promotion.load(overrides=settings.attribute_overrides)
+    Tokens(settings)
+    check_tls(settings)
     promoted, dropped = (sum(map(len, part.values())) for part in (lists.promoted, lists.drops))
     overrides = settings.attribute_overrides or "none"
     print(f"configuration is good: {promoted} attributes promoted, {dropped} dropped, overrides: {overrides}")

@@ -96,7 +96,7 @@ class Dimensions:
 
     def is_due(self) -> bool:
         """Whether what is cached must be confirmed again, or has grown too large."""
-        largest = max(map(len, self._ids.values()), default=0)
+        largest = max([len(self._key_ids), *map(len, self._ids.values())])
         full = len(self._opaque) > self._max_resources or largest > self._max_series
         return full or monotonic() - self._born > _TRUST_S
 

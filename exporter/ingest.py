@@ -72,7 +72,7 @@ class Ingest:
                 await self._enqueue(batch)
                 return await asyncio.shield(batch.done), batch, codec.findings.sanitised
         except TimeoutError:
-            # The batch is still written, and the ledger makes the sender's next attempt cheap.
+            # A batch that was queued is still written, and the ledger makes the sender's next attempt cheap.
             raise StorageUnavailable("not committed in time; the same body again is safe") from None
 
     async def _enqueue(self, batch: Batch) -> None:

@@ -18,8 +18,10 @@ from typing import Any, TypeVar
 
 from hypercorn.asyncio import serve as run_hypercorn
 from hypercorn.config import Config
+from starlette.applications import Starlette
 
 from exporter import promotion
+from exporter.access import Tokens, check_tls
 from exporter.app import create_app
 from exporter.embedded import EmbeddedPostgres
 from exporter.errors import ConfigurationError
@@ -40,6 +42,8 @@ async def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     log_to_stderr()
     lists = promotion.load(overrides=settings.attribute_overrides)
+    tokens = Tokens(settings)
+    check_tls(settings)
     listener = _listen(settings.bind)
     embedded: EmbeddedPostgres | None = None
     stop = asyncio.Event()
@@ -54,7 +58,8 @@ async def serve(settings: Settings) -> int:
             if url is None:
                 return 0
             print(embedded.notice, flush=True)
-        await _serve_until(stop, settings, Sidecar(settings, lists, url), listener)
+        sidecar = Sidecar(settings, lists, url)
+        await _serve_until(stop, settings, sidecar, create_app(sidecar, tokens), listener)
     finally:
         if embedded is not None:
             await embedded.stop()
@@ -74,16 +79,20 @@ async def _unless(stop: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T | 
     return None
 
 
-async def _serve_until(stop: asyncio.Event, settings: Settings, sidecar: Sidecar, listener: socket.socket) -> None:
+async def _serve_until(
+    stop: asyncio.Event, settings: Settings, sidecar: Sidecar, app: Starlette, listener: socket.socket
+) -> None:
     drained = asyncio.Event()
     host, port = listener.getsockname()[:2]
     scheme = "http" if settings.tls_certificate is None else "https"
     print(f"postel listens on {scheme}://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-    if settings.ingest_token_file is None and settings.tls_client_ca is None and not _is_loopback(host):
-        log.warning("whoever reaches %s may send and read: ingest_token_file and read_token_file are not set", host)
+    files = {"send": settings.ingest_token_file, "read": settings.read_token_file}
+    free = [what for what, file in files.items() if file is None]
+    if free and settings.tls_client_ca is None and not ipaddress.ip_address(host).is_loopback:
+        log.warning("whoever reaches %s may %s: set ingest_token_file and read_token_file", host, " and ".join(free))
     _calm_garbage_collector()
     server = asyncio.create_task(
-        run_hypercorn(create_app(sidecar), _hypercorn(listener, settings), shutdown_trigger=drained.wait)  # type: ignore[arg-type]
+        run_hypercorn(app, _hypercorn(listener, settings), shutdown_trigger=drained.wait)  # type: ignore[arg-type]
     )
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({server, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -106,10 +115,6 @@ def _listen(bind: str) -> socket.socket:
         )
     except OSError as error:
         raise ConfigurationError(f"--bind: bind: cannot listen on {bind}: {error.strerror or error}") from error
-
-
-def _is_loopback(host: str) -> bool:
-    return ipaddress.ip_address(host).is_loopback
 
 
 def _hypercorn(listener: socket.socket, settings: Settings) -> Config:

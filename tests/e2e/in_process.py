@@ -9,6 +9,7 @@ import httpx
 from google.protobuf.message import Message
 
 from exporter import promotion
+from exporter.access import Tokens
 from exporter.app import create_app
 from exporter.otlp.http import PATHS
 from exporter.otlp.message_json import message_to_json
@@ -96,7 +97,7 @@ async def _running(
     runner: asyncio.Runner, database_url: str, settings: Mapping[str, str] | None
 ) -> AsyncIterator[Postel]:
     sidecar = Sidecar(load(environ={}, flags=settings), promotion.load(), database_url)
-    app = create_app(sidecar)
+    app = create_app(sidecar, Tokens(sidecar.settings))
     async with app.router.lifespan_context(app):
         for _ in range(_POLLS):
             if not (obstacle := await sidecar.readiness()):

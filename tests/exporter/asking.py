@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from msgspec import Struct
 
 from exporter import promotion
+from exporter.access import Tokens
 from exporter.app import create_app
 from exporter.integrity import check
 from exporter.settings import load
@@ -52,7 +53,7 @@ async def postel(url: str, settings: Mapping[str, str] | None = None, *, ready: 
     """The application on a database until the block ends; `settings` are POSTEL_* variables without the prefix."""
     chosen = load(environ={f"POSTEL_{name}": text for name, text in (settings or {}).items()})
     sidecar = Sidecar(chosen, promotion.load(), url)
-    app = create_app(sidecar)
+    app = create_app(sidecar, Tokens(sidecar.settings))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

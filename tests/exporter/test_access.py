@@ -1,8 +1,10 @@
 """Tokens, origins and certificates: who is let in, and what the others are told."""
 
 import asyncio
+import os
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +124,32 @@ def test_a_token_file_of_no_use_is_a_configuration_error(tmp_path: Path, text: s
         file.write_text(text)
     with pytest.raises(ConfigurationError, match=f"ingest_token_file: {file}: "):
         TokenFile("ingest_token_file", file)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"INGEST_TOKEN_FILE": "nothing"}, "ingest_token_file: nothing: No such file or directory"),
+        ({"READ_TOKEN_FILE": "/dev/null"}, "read_token_file: /dev/null: holds no token: one a line"),
+        ({"TLS_CERTIFICATE": "nothing", "TLS_KEY": __file__}, "tls_certificate: nothing: No such file or directory"),
+        ({"TLS_CERTIFICATE": __file__, "TLS_KEY": __file__}, f"tls_certificate, tls_key: {__file__}, {__file__}: no"),
+    ],
+)
+@pytest.mark.parametrize("command", [("check-config",), ("serve", "--bind", "127.0.0.1:0", "--database-url", NOWHERE)])
+def test_files_of_no_use_are_named_before_anything_starts(
+    command: tuple[str, ...], settings: dict[str, str], said: str
+) -> None:
+    environment = {f"POSTEL_{name}": text for name, text in settings.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "exporter", *command],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
 
 
 def test_pages_of_the_named_origins_may_send() -> None:
