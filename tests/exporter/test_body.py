@@ -60,13 +60,15 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.parametrize("size_bytes", [10, 20_000], ids=["on the loop", "in a thread"])
 @pytest.mark.parametrize("coding", CODINGS)
-def test_every_coding_of_a_body_is_the_same_body(app: Asker, coding: str) -> None:
-    _, body = spans(span(4711, 1))
-    before = app.run(app.postel.counted('accepted_records_total{signal="spans"}'))
-    answer = app.post("/v1/traces", CODINGS[coding](body), content_encoding=coding)
+def test_every_coding_of_a_body_is_the_same_body(app: Asker, coding: str, size_bytes: int) -> None:
+    """A log has no key by which it would be found twice: only the body's digest tells."""
+    _, body = logs(log(Random(size_bytes).randbytes(size_bytes).hex()))
+    before = app.run(app.postel.counted('accepted_records_total{signal="logs"}'))
+    answer = app.post("/v1/logs", CODINGS[coding](body), content_encoding=coding)
     assert (answer.status_code, answer.content) == (200, b"")
-    stored = app.run(app.postel.counted('accepted_records_total{signal="spans"}')) - before
+    stored = app.run(app.postel.counted('accepted_records_total{signal="logs"}')) - before
     assert stored == (coding == "gzip")  # the first of them
 
 
