@@ -20,7 +20,7 @@ from exporter.otlp.message_json import message_to_json
 from exporter.otlp.records import LOGS, METRICS, SPANS
 from exporter.shop import Shop
 from tests.exporter.asking import JSON, PROTOBUF, Asker, asker, own_database, status_of
-from tests.exporter.sending import NOW, log, logs, span, spans
+from tests.exporter.sending import NOW, log, logs
 from tests.running import Server, serving
 
 MAX_BODY_BYTES = 64 * 1024
