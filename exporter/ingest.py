@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 
+from exporter.admission import Visit
 from exporter.attributes import Limits, redact
 from exporter.batch import Batch, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
@@ -24,7 +25,7 @@ from exporter.place import Intake, Part, Receipts, Window
 from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
 from exporter.traces import Traces
-from exporter.writer import Queue
+from exporter.turns import Queue, Turnstile
 
 SLICE = 500
 """Records between two yields to the event loop, and for which missing dimension rows are stored together."""
@@ -50,14 +51,15 @@ class Ingest:
         self._receipts = Receipts()
         self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
         # One body after the other: what the first one teaches, the next ones know.
-        self._decoding = asyncio.Lock()
+        self._decoding = Turnstile()
         self._dropped = frozenset().union(*map(promotion.dropped, OWNERS))
 
     async def take(
-        self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes
+        self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes, visit: Visit | None = None
     ) -> tuple[Outcome, Batch, dict[str, int]]:
         """Store the records of a body, known by its `digest`; returns the answer when they are committed, with what was
-        made of the body and how many values were stored in another form than sent, by reason.
+        made of the body and how many values were stored in another form than sent, by reason. `visit` says whose turn
+        it takes, and holds its bytes until the batch is written.
 
         Raises UndecodableBody, or Unavailable where nothing is known to be stored and the sender is to try again.
         """
@@ -65,25 +67,27 @@ class Ingest:
         codec = _CODECS[encoding]()
         try:
             async with asyncio.timeout(self._settings.request_deadline):
-                async with self._decoding:
+                async with self._decoding.turn(visit and visit.client):
                     batch = await self._batch(signal, codec, body, digest)
                 if (outcome := self._in_flight.get(batch.digest)) is not None:
                     return (await asyncio.shield(outcome)).again(), batch, codec.findings.sanitised
-                await self._enqueue(batch)
+                await self._enqueue(batch, visit)
                 return await asyncio.shield(batch.done), batch, codec.findings.sanitised
         except TimeoutError:
             # A batch that was queued is still written, and the ledger makes the sender's next attempt cheap.
             raise StorageUnavailable("not committed in time; the same body again is safe") from None
 
-    async def _enqueue(self, batch: Batch) -> None:
+    async def _enqueue(self, batch: Batch, visit: Visit | None) -> None:
         self._in_flight[batch.digest] = batch.done
         batch.done.add_done_callback(lambda _: self._in_flight.pop(batch.digest, None))
         try:
-            await self._queue.put(batch)
+            await self._queue.put(batch, visit and visit.client)
         except BaseException:
             # Nobody will write it: the same body again must not wait for it.
             del self._in_flight[batch.digest]
             raise
+        if visit is not None:
+            visit.keep_until(batch.done)
 
     def digest(self, signal: str, encoding: Encoding, body: bytes) -> bytes:
         """What a body is known by in the ledger, whatever its compression."""
