@@ -55,6 +55,7 @@ curl '{0}/api/spans?since=15m&format=otlp'    # every field, as it was sent
 def create_app(sidecar: Sidecar, tokens: Tokens) -> Starlette:
     """The application around a sidecar, which it starts, for those who bring one of the tokens."""
     reading = ReadDatabase(sidecar.database_url, sidecar.settings)
+    sidecar.databases.append(reading)
     reads = query_routes(reading)
 
     @asynccontextmanager

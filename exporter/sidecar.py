@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from typing import Protocol
 
 from exporter import migrations
 from exporter.admission import Admission
@@ -28,6 +29,7 @@ from sql import query
 
 log = logging.getLogger("postel")
 _WAIT_S = 1.0
+_READINESS_S = 2.5
 _DRAIN_POLL_S = 0.02
 _ARRIVING_S = 2.0
 """How long a body may go on arriving once the server stops."""
@@ -35,6 +37,13 @@ _ANSWER_S = 0.5
 """Of the grace period: for the answers to those who waited in vain."""
 _ROUND_S = 60.0
 _PARTITIONS_ROUND_S = 600.0
+
+
+class Renewable(Protocol):
+    """A pool of connections, of writers or readers."""
+
+    async def renew(self) -> None:
+        """Have fresh connections."""
 
 
 class Sidecar:
@@ -46,6 +55,8 @@ class Sidecar:
         timeout_s = settings.statement_timeout
         self._control = Database(database_url, 1, timeout_s, "postel control")
         self._writing = Database(database_url, settings.writers, timeout_s, "postel writer")
+        self.databases: list[Renewable] = [self._control, self._writing]
+        self._control.lost = self._writing.lost = self.renew
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
         self._ingest: Ingest | None = None
@@ -76,10 +87,19 @@ class Sidecar:
         if self._ingest is None:
             return self._unready
         try:
-            async with self._control.transaction() as connection:
-                return await _obstacle(connection)
+            async with asyncio.timeout(_READINESS_S), self._control.transaction() as connection:
+                obstacle = await _obstacle(connection)
+        except TimeoutError:
+            return "the database does not answer"
         except PostelError as error:
             return f"the database cannot be reached: {error}"
+        failure = self._writing.trouble
+        return obstacle or (f"the last write failed: {failure}" if failure else "")
+
+    async def renew(self) -> None:
+        """Have fresh connections everywhere: the server is another one by now, or gone."""
+        for database in self.databases:
+            await database.renew()
 
     async def stop(self, grace_s: float) -> None:
         """Write what was taken in, then let go, within `grace_s` seconds and whatever the database does.
