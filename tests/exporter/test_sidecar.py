@@ -138,6 +138,33 @@ def test_readiness_names_what_is_in_the_way(store: str) -> None:
     asyncio.run(session())
 
 
+def test_readiness_tells_that_writing_fails(store: str) -> None:
+    async def session() -> None:
+        async with postel(store, IMPATIENT) as app:
+            assert (await app.post(*_request(logs(log("first"))))).status_code == 200
+            other = await asyncpg.connect(store)
+            await other.execute("BEGIN; LOCK TABLE otel_logs_fact")
+            assert_try_again(await app.post(*_request(logs(log("second")))))
+            assert (await app.get("/readyz")).text == "the last write failed: TimeoutError\n"
+            await other.close()
+            await until(200, app.post, *_request(logs(log("second"))))
+            assert (await app.get("/readyz")).text == "ready\n"
+
+    asyncio.run(session())
+
+
+def test_what_postgresql_refuses_of_a_dimension_stays_with_the_sender(store: str) -> None:
+    refused = logs(log("x"), resource={"service.name": "odd"})
+
+    async def session() -> None:
+        async with postel(store) as app:
+            await execute(store, "ALTER TABLE otel_resources_dim ADD CHECK (service_name <> 'odd')")
+            assert_try_again(await app.post(*_request(refused)))
+            assert (await app.post(*_request(logs(log("y"))))).status_code == 200
+
+    asyncio.run(session())
+
+
 async def _cut_off(server_url: str, store: str, *statements: str) -> None:
     name = urlsplit(store).path[1:]
     cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
