@@ -22,7 +22,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("batch",),
     ("partitions", "turns"),
     ("writer",),
-    ("migrations", "maintenance", "integrity", "embedded", "telemetry", "body", "ingest", "access"),
+    ("migrations", "maintenance", "integrity", "embedded", "telemetry", "body", "ingest", "access", "unread"),
     ("sidecar",),
     ("app",),
     ("serve",),
