@@ -40,7 +40,7 @@ async def told_again_and_again(server: Server) -> int:
     """The exit code of a server that gets signal after signal until its end."""
     while (code := server.process.poll()) is None:
         server.process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.001)
     return code
 
 
