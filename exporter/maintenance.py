@@ -8,6 +8,7 @@ from functools import partial
 
 from exporter.database import Database
 from exporter.dimensions import KINDS, prune
+from exporter.embedded import attached
 from exporter.partitions import Partitions
 from exporter.settings import Settings
 from sql import query
@@ -18,13 +19,13 @@ _DAY_S = 86_400.0
 
 async def run_once(settings: Settings) -> None:
     """Connect, maintain, say what was done. Raises Unavailable."""
-    assert settings.database_url is not None
-    database = Database(settings.database_url, 1, 600.0, "postel maintain")
-    try:
-        partitions = Partitions(database, settings.partition_interval, settings.partitions_ahead)
-        dropped = await maintain(database, partitions, settings)
-    finally:
-        await database.close()
+    async with attached(settings) as url:
+        database = Database(url, 1, 600.0, "postel maintain")
+        try:
+            partitions = Partitions(database, settings.partition_interval, settings.partitions_ahead)
+            dropped = await maintain(database, partitions, settings)
+        finally:
+            await database.close()
     print(f"partitions are made {settings.partitions_ahead} ahead; dropped: {', '.join(dropped) or 'none'}")
 
 

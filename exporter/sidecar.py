@@ -20,6 +20,7 @@ from exporter.maintenance import maintain
 from exporter.otlp.anyvalue import escape_nul, unescape_nul
 from exporter.partitions import Partitions
 from exporter.promotion import Promotion
+from exporter.quarantine import Quarantine
 from exporter.settings import Settings
 from exporter.telemetry import Telemetry
 from exporter.writer import Queue, Writer
@@ -43,6 +44,7 @@ class Sidecar:
         self._writing = Database(database_url, settings.writers, timeout_s, "postel writer")
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
+        self._quarantine = Quarantine(settings.max_rejected_bytes, settings.rejected_retention)
         self._ingest: Ingest | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._writers: list[asyncio.Task[None]] = []
@@ -82,6 +84,12 @@ class Sidecar:
     def start(self) -> None:
         """Begin: the server answers at once, and takes bodies in as soon as the database is ready."""
         self._tasks.append(asyncio.create_task(self._live()))
+
+    async def ready(self) -> Ingest:
+        """What takes bodies in, as soon as it can."""
+        while self._ingest is None:  # noqa: ASYNC110
+            await asyncio.sleep(_DRAIN_POLL_S)
+        return self._ingest
 
     async def readiness(self) -> str:
         """ "" when bodies can be stored, else what is in the way."""
@@ -124,6 +132,7 @@ class Sidecar:
             self._writing,
             self._queue,
             self._partitions,
+            self._quarantine,
             self.settings.dedup_window,
             self.settings.request_deadline,
         )
@@ -145,7 +154,7 @@ class Sidecar:
         dimensions = Dimensions(
             self._control, self.settings.max_cached_resources, self.settings.max_cached_series, limits
         )
-        ingest = Ingest(self.settings, self._promotion, dimensions, self._queue, digest_key)
+        ingest = Ingest(self.settings, self._promotion, dimensions, self._queue, digest_key, self.telemetry.count)
         await self._share_verdicts(ingest)
         return ingest
 
@@ -155,6 +164,7 @@ class Sidecar:
             await asyncio.sleep(_ROUND_S)
             try:
                 await self._share_verdicts(ingest)
+                await self._quarantine.prune(self._control)
                 if time.monotonic() >= partitions_at:
                     partitions_at = time.monotonic() + _PARTITIONS_ROUND_S
                     await maintain(self._control, self._partitions, self.settings)
