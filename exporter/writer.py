@@ -160,15 +160,26 @@ class Writer:
 
     async def _claim(self, connection: Connection, group: list[Batch]) -> dict[bytes, Outcome]:
         """Enter the group in the ledger; returns the stored answers of bodies that were committed before."""
-        rows = sorted(_ledger_row(batch) for batch in group)
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        claimed = await connection.fetch(query("ledger", "claim-bodies"), *columns, self._dedup_window_s)
-        repeated = set(columns[0]) - {row[0] for row in claimed}
+        batches = {batch.digest: batch for batch in group}
+        repeated = await _enter(connection, group)
         if not repeated:
             return {}
+        expired = await connection.fetch(query("ledger", "expire-bodies"), sorted(repeated), self._dedup_window_s)
+        if expired:
+            repeated -= {row[0] for row in expired}
+            repeated |= await _enter(connection, [batches[row[0]] for row in expired])
         answers = await connection.fetch(query("ledger", "find-answers"), sorted(repeated))
-        batches = {batch.digest: batch for batch in group}
+        if len(answers) < len(repeated):
+            raise StorageUnavailable("a body's ledger row was pruned at this moment")
         return {row["body_digest"]: _stored_answer(batches[row["body_digest"]], row) for row in answers}
+
+
+async def _enter(connection: Connection, batches: Sequence[Batch]) -> set[bytes]:
+    """Enter bodies in the ledger; returns the digests of those that are there already."""
+    rows = sorted(_ledger_row(batch) for batch in batches)
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    claimed = await connection.fetch(query("ledger", "claim-bodies"), *columns)
+    return set(columns[0]) - {row[0] for row in claimed}
 
 
 def _stored_answer(batch: Batch, row: Any) -> Outcome:

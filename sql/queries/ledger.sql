@@ -1,6 +1,6 @@
 -- name: claim-bodies
--- Enter bodies; returns the digests that are new, or older than the window ($11, seconds) and so are taken anew.
-INSERT INTO otel_ingest_ledger AS l (
+-- Enter bodies; returns the digests that are new.
+INSERT INTO otel_ingest_ledger (
     body_digest, signal, received, stored, deduplicated, dropped, rejected, message, min_key_unix_nano,
     max_key_unix_nano, claim, committed_at)
 SELECT d, s, r, st, 0, dr, rj, m, lo, hi, c, now()
@@ -8,12 +8,7 @@ FROM unnest(
     $1::bytea[], $2::text[], $3::int[], $4::int[], $5::int[], $6::int[], $7::text[], $8::bigint[], $9::bigint[],
     $10::bigint[])
     AS n (d, s, r, st, dr, rj, m, lo, hi, c)
-ON CONFLICT (body_digest) DO UPDATE SET
-    signal = excluded.signal, received = excluded.received, stored = excluded.stored, deduplicated = 0,
-    dropped = excluded.dropped, rejected = excluded.rejected, message = excluded.message,
-    min_key_unix_nano = excluded.min_key_unix_nano, max_key_unix_nano = excluded.max_key_unix_nano,
-    claim = excluded.claim, committed_at = excluded.committed_at
-WHERE l.committed_at < now() - make_interval(secs => $11)
+ON CONFLICT (body_digest) DO NOTHING
 RETURNING body_digest;
 
 -- name: find-answers
@@ -63,18 +58,27 @@ WHERE rejected_id > $1 AND record IS NOT NULL AND context IS NOT NULL
     AND (received_at > now() - make_interval(secs => $3) OR $3::float8 IS NULL)
 ORDER BY rejected_id LIMIT $4;
 
--- name: prune-ledger
--- Bodies that are older than the window ($1, seconds) no longer suppress a repetition; daily totals of them stay.
+-- name: list-expired
+-- Bodies older than $1 seconds, $2 at most.
+SELECT body_digest FROM otel_ingest_ledger WHERE committed_at < now() - make_interval(secs => $1) LIMIT $2;
+
+-- name: expire-bodies
+-- Of these bodies ($1) those older than $2 seconds no longer suppress a repetition; daily totals of them stay.
 WITH gone AS (
-    DELETE FROM otel_ingest_ledger WHERE committed_at < now() - make_interval(secs => $1) RETURNING *
+    DELETE FROM otel_ingest_ledger
+    WHERE body_digest = ANY($1::bytea[]) AND committed_at < now() - make_interval(secs => $2)
+    RETURNING *
+), totals AS (
+    INSERT INTO otel_ingest_totals AS t (day, signal, received, stored, deduplicated, dropped, rejected)
+    SELECT (committed_at AT TIME ZONE 'UTC')::date AS day, signal, sum(received), sum(stored), sum(deduplicated),
+        sum(dropped), sum(rejected)
+    FROM gone GROUP BY 1, 2 ORDER BY 1, 2
+    ON CONFLICT (day, signal) DO UPDATE SET
+        received = t.received + excluded.received, stored = t.stored + excluded.stored,
+        deduplicated = t.deduplicated + excluded.deduplicated, dropped = t.dropped + excluded.dropped,
+        rejected = t.rejected + excluded.rejected
 )
-INSERT INTO otel_ingest_totals AS t (day, signal, received, stored, deduplicated, dropped, rejected)
-SELECT committed_at::date, signal, sum(received), sum(stored), sum(deduplicated), sum(dropped), sum(rejected)
-FROM gone GROUP BY 1, 2
-ON CONFLICT (day, signal) DO UPDATE SET
-    received = t.received + excluded.received, stored = t.stored + excluded.stored,
-    deduplicated = t.deduplicated + excluded.deduplicated, dropped = t.dropped + excluded.dropped,
-    rejected = t.rejected + excluded.rejected;
+SELECT body_digest FROM gone;
 
 -- name: read-digest-key
 -- The key of body digests.
