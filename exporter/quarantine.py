@@ -39,6 +39,11 @@ class Quarantine:
         if rows:
             await connection.execute(query("ledger", "quarantine-records"), *map(list, zip(*rows, strict=True)))
 
+    @property
+    def size_bytes(self) -> int:
+        """What is kept, as far as this process knows."""
+        return self._max_bytes - self._room
+
     async def prune(self, database: Database) -> None:
         """Delete what is too old, and the oldest of what is too much."""
         kept_bytes = int(self._max_bytes * _KEPT_SHARE)

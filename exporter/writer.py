@@ -17,11 +17,13 @@ from exporter.errors import BadData, Deadlock, Duplicate, NoPartition, ShuttingD
 from exporter.otlp.records import Refusal
 from exporter.partitions import Partitions
 from exporter.quarantine import Quarantine
+from exporter.telemetry import Telemetry
 from sql import query
 
 _STICKY_GROUPS = 100
 _RETRY_S = 0.2
 _DEADLOCK_RETRIES = 3
+_MAX_LABEL = 64
 _CONFLICT_MESSAGE = "another record is stored under the same ids and time; the first is kept"
 
 
@@ -73,13 +75,16 @@ class Writer:
         queue: Queue,
         partitions: Partitions,
         quarantine: Quarantine,
+        telemetry: Telemetry,
         dedup_window_s: float,
         deadline_s: float,
     ) -> None:
         self._database, self._queue, self._partitions = database, queue, partitions
-        self._quarantine = quarantine
+        self._quarantine, self._telemetry = quarantine, telemetry
         self._dedup_window_s, self._deadline_s = dedup_window_s, deadline_s
         self._sticky = 0
+        self.committed_at: float | None = None
+        """When a group was last committed, by the monotonic clock."""
 
     async def run(self) -> None:
         """Write until the queue is closed and empty."""
@@ -110,6 +115,7 @@ class Writer:
         self._sticky -= check
         while True:
             try:
+                began = monotonic()
                 outcomes = await self._store(group, check, piecewise)
             except Duplicate:
                 check, self._sticky = True, _STICKY_GROUPS
@@ -131,12 +137,15 @@ class Writer:
                 if deadlocks > _DEADLOCK_RETRIES:
                     raise StorageUnavailable("deadlocks did not end") from None
                 await asyncio.sleep(random() * 0.05 * deadlocks)
-            except StorageUnavailable:
+            except StorageUnavailable as error:
+                self._telemetry.failures.labels(str(error)[:_MAX_LABEL]).inc()
                 # Whether the transaction was committed may be unknown: the ledger tells on the next attempt.
                 if monotonic() + _RETRY_S > deadline:
                     raise
                 await asyncio.sleep(_RETRY_S * (0.5 + random()))
             else:
+                self._telemetry.commit.observe(monotonic() - began)
+                self.committed_at = monotonic()
                 for batch, outcome in zip(group, outcomes, strict=True):
                     if not batch.done.done():
                         batch.done.set_result(outcome)
