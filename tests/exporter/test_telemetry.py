@@ -64,7 +64,7 @@ def test_failures_to_write_are_counted_by_what_postgresql_said(store: str) -> No
                 assert (await app.post("/v1/logs", logs(log("x"))[1])).status_code == 503
             await blocker.close()
             async with asyncio.timeout(20):
-                while (await app.post("/v1/logs", logs(log("x"))[1])).status_code != 200:
+                while (await app.post("/v1/logs", logs(log("x"))[1])).status_code != 200:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             return await _samples(app)
 
