@@ -133,9 +133,8 @@ async def _stored(sidecar: Sidecar, signal: str, answer_in: Encoding, request: R
         ingest = sidecar.ingest
         content, digested = await body.read(request, settings, visit, partial(ingest.digest, signal, answer_in))
         started = time.monotonic()
-        outcome, batch, sanitised = await ingest.take(signal, answer_in, content, digested, visit)
+        outcome = await ingest.take(signal, answer_in, content, digested, visit)
     telemetry.acknowledgement.labels(signal).observe(time.monotonic() - started)
-    telemetry.count(batch, outcome, sanitised)
     telemetry.count_sender(request.headers.get("user-agent", ""))
     return success(answer_in, signal, outcome.rejected, outcome.message)
 

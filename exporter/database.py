@@ -11,7 +11,7 @@ from weakref import WeakSet
 import asyncpg
 
 from exporter.columns import Table
-from exporter.errors import BadData, Deadlock, Duplicate, PostelError, StorageUnavailable
+from exporter.errors import BadData, Deadlock, Duplicate, NoPartition, PostelError, StorageUnavailable
 from sql import query
 from sql.codecs import set_codecs
 
@@ -198,11 +198,29 @@ def translate(error: Exception) -> PostelError:
     text = f"{state} {type(error).__name__}".strip()
     if state in _DUPLICATE or (state == "XX000" and "duplicate key" in str(error)):
         return Duplicate(text)
+    if state == "23514" and "no partition of relation" in str(error):
+        return NoPartition(text)
     if state in _DEADLOCKS:
         return Deadlock(text)
     if state[:2] in _BAD_DATA or isinstance(error, asyncpg.DataError | ValueError):
         return BadData(text)
     return StorageUnavailable(text)
+
+
+@asynccontextmanager
+async def savepoint(connection: Connection) -> AsyncIterator[None]:
+    """A part of a transaction that can fail alone. Raises what `Database.transaction` does."""
+    part = connection.transaction()
+    try:
+        await part.start()
+        yield
+        await part.commit()
+    except (*_TROUBLE, PostelError) as error:
+        translated = error if isinstance(error, PostelError) else translate(error)
+        if not isinstance(translated, StorageUnavailable):
+            # Else the whole transaction is given up, and the server may not answer.
+            await part.rollback()
+        raise translated from error
 
 
 async def copy(connection: Connection, table: Table, rows: Iterable[Sequence[object]]) -> None:
