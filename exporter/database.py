@@ -215,12 +215,19 @@ async def savepoint(connection: Connection) -> AsyncIterator[None]:
         await part.start()
         yield
         await part.commit()
-    except (*_TROUBLE, PostelError) as error:
-        translated = error if isinstance(error, PostelError) else translate(error)
-        if not isinstance(translated, StorageUnavailable):
-            # Else the whole transaction is given up, and the server may not answer.
-            await part.rollback()
+    except PostelError as error:
+        await _undo(part, error)
+        raise
+    except _TROUBLE as error:
+        translated = translate(error)
+        await _undo(part, translated)
         raise translated from error
+
+
+async def _undo(part: Any, error: PostelError) -> None:
+    if not isinstance(error, StorageUnavailable):
+        # Else the whole transaction is given up, and the server may not answer.
+        await part.rollback()
 
 
 async def copy(connection: Connection, table: Table, rows: Iterable[Sequence[object]]) -> None:
