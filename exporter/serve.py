@@ -5,6 +5,7 @@ finish and commit what is in flight, then close.
 """
 
 import asyncio
+import ctypes
 import gc
 import ipaddress
 import logging
@@ -36,6 +37,8 @@ log = logging.getLogger("postel")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _CLOSE_S = 1.0
 _EXIT_S = 0.5
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+"""Of malloc.h."""
 _MAX_DESCRIPTORS = 65_536
 _RESERVE_S = 2.0
 """Of the grace period: for closing connections and the embedded PostgreSQL after the drain."""
@@ -126,6 +129,7 @@ async def _serve_until(
     if free and settings.tls_client_ca is None and not ipaddress.ip_address(host).is_loopback:
         log.warning("whoever reaches %s may %s: set ingest_token_file and read_token_file", host, " and ".join(free))
     _calm_garbage_collector()
+    _give_memory_back()
     server = asyncio.create_task(
         run_hypercorn(Unread(app), _hypercorn(listener, settings), shutdown_trigger=drained.wait)  # type: ignore[arg-type]
     )
@@ -185,3 +189,11 @@ def _calm_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _give_memory_back() -> None:
+    """Have glibc return what large bodies took: by default a freed one raises its thresholds, and threads hoard."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, 1 << 20), (_M_TRIM_THRESHOLD, 1 << 24)):
+            mallopt(option, value)
