@@ -8,6 +8,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_AT_ONCE_S = 0.05
 _DROP_S = 1.0
 
 
@@ -32,19 +33,23 @@ class Unread:
 
         async def answered(message: Message) -> None:
             if is_left and message["type"] == "http.response.body" and not message.get("more_body", False):
-                await send({**message, "more_body": True})
-                await _drop(receive, send)
+                await _answer(message, receive, send)
             else:
                 await send(message)
 
         await self._app(scope, received, answered)
 
 
-async def _drop(receive: Receive, send: Send) -> None:
+async def _answer(message: Message, receive: Receive, send: Send) -> None:
     dropping = asyncio.create_task(_read_on(receive))
     try:
-        await asyncio.wait({dropping}, timeout=_DROP_S)
-        await send({"type": "http.response.body", "body": b""})
+        # Mostly it is there already; who has its answer before sends the next request while Hypercorn is not ready.
+        await asyncio.wait({dropping}, timeout=_AT_ONCE_S)
+        if not dropping.done():
+            await send({**message, "more_body": True})
+            await asyncio.wait({dropping}, timeout=_DROP_S)
+            message = {"type": "http.response.body", "body": b""}
+        await send(message)
     finally:
         dropping.cancel()
 
