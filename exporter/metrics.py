@@ -159,7 +159,7 @@ class Metrics:
     ) -> bool:
         """Add the rows of a metric's points; False where series have to be stored first."""
         codec, resolve = intake.codec, self._dimensions.resolve
-        low, high, file = intake.window.low, intake.window.high, intake.window.file
+        low, high, file = intake.window.low, intake.window.high, intake.file
         known = entry.series.get
         dropped = intake.promotion.dropped(r.METRICS)
         table, split, shape = _TYPES[metric.type]

@@ -70,7 +70,7 @@ class Telemetry:
         self.rejected = Counter("rejected_records", "Records refused.", ["signal", "reason"], **make)  # type: ignore[arg-type]
         self.sanitised = Counter(
             "sanitised_values",
-            "Values stored in another form than sent.",
+            "Values stored in another form than sent; of those that repeat byte for byte mostly the first alone.",
             ["signal", "reason"],
             **make,  # type: ignore[arg-type]
         )
