@@ -138,11 +138,26 @@ REFUSED = [
     point_in_json("a bound that is a word", "histogram", explicitBounds=["low"]),
     point_in_json("an attribute without an object", "gauge", "a data point's attribute or exemplar: ", attributes=[5]),
     point_in_json("an exemplar that is a word", "gauge", "a data point's attribute or exemplar: ", exemplars=["none"]),
+    *(
+        case(
+            f"{odd} that is no protobuf",
+            wire=field(1, ODD.encode()) + field(5, field(1, point(1).SerializeToString()) + field(1, bad)),
+            stored=gauge(ODD, point(1)),
+            records=2,
+            rejected=1,
+            refused="malformed",
+            says="malformed: a data point's attribute or exemplar: ",
+        )
+        for odd, bad in {
+            "a point's attribute": point(2, NOW + 1).SerializeToString() + field(7, MALFORMED),
+            "an exemplar": point(2, NOW + 1, exemplars=[Exemplar()]).SerializeToString() + field(5, MALFORMED),
+        }.items()
+    ),
     case(
-        "an attribute that is no protobuf",
-        wire=field(1, ODD.encode()) + field(5, field(1, field(7, MALFORMED))),
+        "metadata that are no protobuf",
+        wire=gauge(ODD, point(1)).SerializeToString() + field(12, MALFORMED),
         refused="malformed",
-        says="KeyValue: not a protobuf message",
+        says="malformed: a metric's metadata: ",
     ),
 ]
 

@@ -105,11 +105,14 @@ OF_ANOTHER_TYPE = [
     part_in_json("a link whose attributes are an object", links=[{"attributes": {}}]),
     part_in_json("a status that the protocol does not know", status={"code": "STATUS_CODE_FINE"}),
     case("a span that is a number", json=5, refused="malformed", says="spans[499]: "),
-    case(
-        "an attribute that is no protobuf",
-        wire=span().SerializeToString() + field(9, MALFORMED),
-        refused="malformed",
-        says="KeyValue: not a protobuf message",
+    *(
+        case(
+            f"{odd} that is no protobuf",
+            wire=span().SerializeToString() + field(number, MALFORMED),
+            refused="malformed",
+            says="malformed: a span's attribute, event, link or status: ",
+        )
+        for odd, number in {"an attribute": 9, "an event": 11, "a link": 13, "a status": 15}.items()
     ),
 ]
 
