@@ -16,15 +16,16 @@ from google.protobuf.message import Message
 from msgspec import Struct
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, LogsData, ResourceLogs
-from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData, ResourceMetrics
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, TracesData
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from exporter.otlp.http import PATHS
 from exporter.otlp.message_json import message_to_json
 from exporter.otlp.records import LOGS, METRICS, SPANS
 from tests.e2e.otlp_records import assert_same, from_json, records
+from tests.e2e.otlp_strategy import REQUESTS
 from tests.exporter.asking import JSON, PROTOBUF, Asker, asker, own_database
 from tests.exporter.sending import NOW, SECOND, attributes, field, gauge, log, point
 
@@ -45,7 +46,6 @@ FAR_TIMES = {
 }
 """Times outside of what is accepted."""
 
-REQUESTS: dict[str, Any] = {SPANS: TracesData, LOGS: LogsData, METRICS: MetricsData}
 _GROUPS: dict[str, tuple[Any, str, str, str, str]] = {
     SPANS: (ResourceSpans, "resourceSpans", "scopeSpans", "spans", "rejectedSpans"),
     LOGS: (ResourceLogs, "resourceLogs", "scopeLogs", "logRecords", "rejectedLogRecords"),
@@ -196,6 +196,15 @@ def body_of(case: Case, media_type: str) -> bytes:
     else:
         groups = [head + b",".join((first_json, odd, second_json)) + tail]
     return b'{"%b":[%b]}' % (resources, b",".join(groups))
+
+
+def request_of(case: Case) -> Any:
+    """The odd record alone in a request, where it is a message that is stored; else None."""
+    if case.sent is None or case.refused or case.known:
+        return None
+    is_group = isinstance(case.sent, _GROUPS[case.signal][0])
+    group = case.sent if is_group else grouped(case.signal, case.sent)
+    return REQUESTS[case.signal].FromString(field(1, group.SerializeToString()))
 
 
 def numbered(content: bytes, number: int) -> bytes:

@@ -16,9 +16,10 @@ from exporter.otlp.http import PATHS
 from exporter.otlp.message_json import message_to_json
 from exporter.otlp.records import LOGS, METRICS, SPANS
 from exporter.promotion import OWNERS
+from tests.e2e.otlp_strategy import REQUESTS
 from tests.exporter.asking import JSON
 from tests.exporter.sending import MALFORMED, NOW, attributes, field, gauge, log, point, span
-from tests.faults.odd_records import REQUESTS, grouped
+from tests.faults.odd_records import grouped
 from tests.running import Server, serving
 from tests.sql.rows import ask
 
