@@ -146,7 +146,9 @@ def base64(text: str) -> bytes:
 
 
 def quote(raw: bytes) -> str:
-    """The beginning of what was sent, for a message."""
+    """The beginning of what was sent, for a message; not of what may hold attributes, as some are to be dropped."""
+    if raw[:1] in (b"{", b"["):
+        return "an object" if raw[:1] == b"{" else "a list"
     text = raw.decode(errors="replace")
     return text if len(text) <= _QUOTED else text[:_QUOTED] + "…"
 

@@ -37,6 +37,8 @@ def opaque(raw: Raw) -> r.Opaque:
 class JsonParts:
     """The part of `records.Codec` that decodes opaque parts; every method raises `Malformed`, and nothing else."""
 
+    is_json = True
+
     def __init__(self) -> None:
         self.findings = r.Findings()
 

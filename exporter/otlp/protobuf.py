@@ -103,6 +103,8 @@ _SCALARS = frozenset(("string_value", "int_value", "bool_value", "double_value",
 class ProtobufCodec:
     """`records.Codec` for application/x-protobuf."""
 
+    is_json = False
+
     def __init__(self) -> None:
         self.findings = r.Findings()
 

@@ -271,6 +271,8 @@ class Codec(Protocol):
     """
 
     findings: Findings
+    is_json: bool
+    """Whether opaque parts are JSON."""
 
     def spans(self, body: bytes) -> Iterator[ScopeRecords[Span]]:
         """The spans of an ExportTraceServiceRequest."""

@@ -115,5 +115,7 @@ def test_redact_takes_any_shape() -> None:
     assert redact(b"", dropped) == b""
     assert redact(b'{"a": 1.50}', frozenset()) == b'{"a": 1.50}', "as it was sent where nothing is dropped"
     assert redact(b'[{"key":"pass\\u0077ord"},{"key":"x"},[{"password":1}]]', dropped) == b'[{"key":"x"},[{}]]'
+    odd = b'{"a":{"key":"password","value":1},"b":[{"key":["password"]},{"key":{"password":1}}]}'
+    assert redact(odd, dropped) == b'{"b":[{"key":["password"]},{"key":{}}]}', "a key may be anything"
     for broken in (b"{", b"\xff", b"[" * 100_000):
         assert redact(broken, dropped) == b""
