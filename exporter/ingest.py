@@ -7,19 +7,23 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from msgspec import structs
 
 from exporter.attributes import Limits, redact
 from exporter.batch import Batch, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
 from exporter.dimensions import Dimensions
-from exporter.errors import StorageUnavailable
+from exporter.errors import BodyTooLarge, StorageUnavailable
 from exporter.logs import Logs
 from exporter.metrics import Metrics
+from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.http import Encoding
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
-from exporter.otlp.records import LOGS, METRICS, SPANS, Codec, Refusal
+from exporter.otlp.records import LOGS, METRICS, SPANS, Bounds, Codec, Metric, Refusal
 from exporter.place import Intake, Part, Receipts, Window
 from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
@@ -30,7 +34,7 @@ SLICE = 500
 """Records between two yields to the event loop, and for which missing dimension rows are stored together."""
 
 _NANO = 1_000_000_000
-_CODECS: dict[Encoding, Callable[[], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
+_CODECS: dict[Encoding, Callable[[Bounds], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
 
 
 class Ingest:
@@ -48,9 +52,10 @@ class Ingest:
         self.metrics = Metrics(dimensions, limits, settings.max_cached_series)
         self._signals: dict[str, Signal] = {SPANS: self.traces, LOGS: self.logs, METRICS: self.metrics}
         self._receipts = Receipts()
+        self._bounds = Bounds(settings.max_value_depth, settings.max_body_records)
         self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
-        # One body after the other: what the first one teaches, the next ones know.
-        self._decoding = asyncio.Lock()
+        self.decoding = asyncio.Lock()
+        """Whoever holds it has the caches and verdicts for itself: slices of several bodies take turns."""
         self._dropped = frozenset().union(*map(promotion.dropped, OWNERS))
 
     async def take(
@@ -62,11 +67,10 @@ class Ingest:
         Raises UndecodableBody, or Unavailable where nothing is known to be stored and the sender is to try again.
         """
         signal = self._signals[signal_name]
-        codec = _CODECS[encoding]()
+        codec = _CODECS[encoding](self._bounds)
         try:
             async with asyncio.timeout(self._settings.request_deadline):
-                async with self._decoding:
-                    batch = await self._batch(signal, codec, body, digest)
+                batch = await self._batch(signal, codec, body, digest)
                 if (outcome := self._in_flight.get(batch.digest)) is not None:
                     return (await asyncio.shield(outcome)).again(), batch, codec.findings.sanitised
                 await self._enqueue(batch)
@@ -93,13 +97,17 @@ class Ingest:
         return digest.digest()
 
     async def _batch(self, signal: Signal, codec: Codec, body: bytes, digest: bytes) -> Batch:
-        self._trim()
+        # Whatever the bytes are made of, nobody else waits for them long.
+        is_long = len(body) > LONG_BYTES
+        async with self.decoding:
+            self._trim()
         rows: list[list[Row]] = [[] for _ in signal.tables]
         intake = Intake(codec, self.promotion, self._window(signal.name), [])
         chunk: list[Part] = []
-        size = placed = 0
+        size = placed = received = 0
         raw, url = None, ""
-        for group in signal.records(codec, body):
+        groups = iter(await compute(is_long, signal.records, codec, body))
+        while (group := await compute(is_long, next, groups, None)) is not None:
             if group.resource is not raw or group.resource_schema_url != url:
                 raw, url = group.resource, group.resource_schema_url
                 resource = await self._dimensions.resource(codec, self.promotion, raw, url)
@@ -107,35 +115,45 @@ class Ingest:
                 refusal.resource_id = resource[0]
             placed = len(codec.findings.refusals)
             scope = await self._dimensions.scope(codec, self.promotion, group.scope, group.scope_schema_url)
-            for start in range(0, len(group.records), SLICE):
-                part = Part(group.records[start : start + SLICE], resource, scope)
-                chunk.append(part)
-                size += len(part.records)
+            for count, records in _slices(group.records):
+                chunk.append(Part(records, resource, scope))
+                size += count
                 if size >= SLICE:
-                    await self._build(signal, intake, chunk, rows)
+                    received += size
+                    if received > self._bounds.max_records:
+                        limit = f"max_body_records ({self._bounds.max_records})"
+                        raise BodyTooLarge(f"the body holds more than {limit} records")
+                    await self._build(signal, intake, chunk, rows, is_long)
                     chunk, size = [], 0
                     await asyncio.sleep(0)
-        await self._build(signal, intake, chunk, rows)
+        await self._build(signal, intake, chunk, rows, is_long)
         refusals = [*codec.findings.refusals, *intake.refusals]
-        for refusal in refusals:
-            refusal.record = redact(refusal.record, self._dropped)
+        await compute(is_long, self._redact, refusals)
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.
             digest = os.urandom(32)
-        return _new_batch(signal, digest, rows, refusals, codec, len(body))
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        return await compute(is_long, _new_batch, signal, digest, rows, refusals, codec, len(body), done)
 
-    async def _build(self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]]) -> None:
+    async def _build(
+        self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]], is_long: bool
+    ) -> None:
         """Rows of a chunk: parts whose dimension rows are not all stored yet are built again when they are."""
         cardinality = signal.cardinality
-        if cardinality is not None:
-            cardinality.earn(sum(len(part.records) for part in chunk))
-        while chunk:
-            kind, missing, chunk = signal.build(intake, chunk, rows)
-            if not missing or (cardinality is not None and cardinality.review()):
-                continue
-            inserted = await self._dimensions.ensure(kind, missing, self.promotion)
+        async with self.decoding:
             if cardinality is not None:
-                cardinality.spend(missing[row_hash] for row_hash in sorted(inserted))  # type: ignore[misc]
+                cardinality.earn(sum(len(part.records) for part in chunk))
+            while chunk:
+                kind, missing, chunk = await compute(is_long, signal.build, intake, chunk, rows)
+                if not missing or (cardinality is not None and cardinality.review()):
+                    continue
+                inserted = await self._dimensions.ensure(kind, missing, self.promotion)
+                if cardinality is not None:
+                    cardinality.spend(missing[row_hash] for row_hash in sorted(inserted))  # type: ignore[misc]
+
+    def _redact(self, refusals: Sequence[Refusal]) -> None:
+        for refusal in refusals:
+            refusal.record = redact(refusal.record, self._dropped)
 
     def _window(self, signal: str) -> Window:
         now = time.time_ns()
@@ -155,8 +173,34 @@ class Ingest:
         self.metrics.trim()
 
 
+def _slices(records: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Slices of up to SLICE records with their sizes; a metric counts as its points, and one of many is cut."""
+    if not records or not isinstance(records[0], Metric):
+        for start in range(0, len(records), SLICE):
+            some = records[start : start + SLICE]
+            yield len(some), some
+        return
+    size, together = 0, []
+    for metric in records:
+        points = metric.data_points
+        for start in range(0, len(points) or 1, SLICE):
+            some = points[start : start + SLICE]
+            together.append(metric if len(points) <= SLICE else structs.replace(metric, data_points=some))
+            size += len(some) or 1
+            if size >= SLICE:
+                yield size, together
+                size, together = 0, []
+    yield size, together
+
+
 def _new_batch(
-    signal: Signal, digest: bytes, rows: list[list[Row]], refusals: list[Refusal], codec: Codec, size: int
+    signal: Signal,
+    digest: bytes,
+    rows: list[list[Row]],
+    refusals: list[Refusal],
+    codec: Codec,
+    size: int,
+    done: "asyncio.Future[Outcome]",
 ) -> Batch:
     facts = list(zip(signal.tables, rows, strict=True))[: signal.facts]
     times = [row[table.time] for table, table_rows in facts for row in table_rows]
@@ -172,5 +216,5 @@ def _new_batch(
         size,
         (min(times), max(times)) if times else None,
         late,
-        asyncio.get_running_loop().create_future(),
+        done,
     )

@@ -83,6 +83,8 @@ class Settings(Struct, frozen=True):
     max_body_bytes: Bytes
     max_attribute_value_bytes: Annotated[int, between(size_in_bytes, "16B", "1GiB")]
     max_attributes: Count
+    max_value_depth: Annotated[int, between(integer, "1", "64")]
+    max_body_records: Count
     body_stall_timeout: Timeout
     request_deadline: Timeout
     max_inflight_bytes: Bytes

@@ -11,9 +11,10 @@ from time import monotonic
 from typing import Any
 
 from exporter.batch import CONFLICT_MESSAGE, Batch, Outcome, Row, Signal
-from exporter.check import CONFLICT, SAME, judge, owner
+from exporter.check import CONFLICT, NEW, SAME, judge, owner
 from exporter.database import Connection, Database, copy
 from exporter.errors import BadData, Deadlock, Duplicate, ShuttingDown, StorageUnavailable, Unavailable
+from exporter.offload import LONG_ROWS, compute, slices
 from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.records import Refusal
 from exporter.partitions import Partitions
@@ -169,21 +170,27 @@ async def _store_signal(
     connection: Connection, signal: Signal, batches: Sequence[Batch], check: bool
 ) -> dict[bytes, Outcome]:
     """COPY the batches' rows and keep the rollup; returns the outcomes that are not what the batches expected."""
-    tables = [[row for batch in batches for row in batch.rows[i]] for i in range(len(signal.tables))]
+    is_long = sum(len(rows) for batch in batches for rows in batch.rows) > LONG_ROWS
+    tables = await compute(is_long, _tables, signal, batches)
     amended: dict[bytes, Outcome] = {}
     if signal.finder is not None and (check or any(batch.late for batch in batches)):
-        amended, tables = await _check(connection, signal, batches, tables)
+        amended, tables = await _check(connection, signal, batches, tables, is_long)
     for table, rows in zip(signal.tables, tables, strict=True):
         if rows:
             await copy(connection, table, rows)
-    if tables[0] and (rollup := signal.roll_up(tables[0])) is not None:
+    if tables[0] and (rollup := await compute(is_long, signal.roll_up, tables[0])) is not None:
         statement, columns = rollup
-        await connection.execute(statement, *columns)
+        for some in slices(columns):
+            await connection.execute(statement, *some)
     return amended
 
 
+def _tables(signal: Signal, batches: Sequence[Batch]) -> list[list[Row]]:
+    return [[row for batch in batches for row in batch.rows[i]] for i in range(len(signal.tables))]
+
+
 async def _check(
-    connection: Connection, signal: Signal, batches: Sequence[Batch], tables: list[list[Row]]
+    connection: Connection, signal: Signal, batches: Sequence[Batch], tables: list[list[Row]], is_long: bool
 ) -> tuple[dict[bytes, Outcome], list[list[Row]]]:
     """Leave out the rows that are stored already; what is stored under the same key with other content is refused."""
     assert signal.finder is not None
@@ -196,21 +203,30 @@ async def _check(
             continue
         children = list(zip(signal.tables, tables, strict=True))[signal.facts :]
         verdicts = await judge(connection, signal.finder, table, tables[i], children)
-        owners = [batch for batch in batches for _ in batch.rows[i]]
-        for verdict, batch in zip(verdicts, owners, strict=True):
-            counts[batch.digest][0] += verdict == CONFLICT
-            counts[batch.digest][1] += verdict == SAME
-        kept[i] = [row for row, verdict in zip(tables[i], verdicts, strict=True) if verdict not in (CONFLICT, SAME)]
+        kept[i] = await compute(is_long, _keep_new, tables[i], verdicts, [(b, len(b.rows[i])) for b in batches], counts)
     if not any(map(any, counts.values())):
         return {}, tables
     for i in range(signal.facts, len(signal.tables)):
-        kept[i] = _children(signal, kept, tables, i)
+        kept[i] = await compute(is_long, _children, signal, kept, tables, i)
     amended = {b.digest: b.outcome(*counts[b.digest]) for b in batches if any(counts[b.digest])}
     rows = sorted((d, o.stored, o.deduplicated, o.rejected, o.message) for d, o in amended.items())
     await connection.execute(query("ledger", "amend-bodies"), *map(list, zip(*rows, strict=True)))
     conflicts = [(b, Refusal("conflict", CONFLICT_MESSAGE, b"", counts[b.digest][0])) for b in batches]
     await _keep_refusals(connection, [(b, refusal) for b, refusal in conflicts if refusal.count])
     return amended, kept
+
+
+def _keep_new(
+    rows: list[Row], verdicts: list[str], batches: Sequence[tuple[Batch, int]], counts: dict[bytes, list[int]]
+) -> list[Row]:
+    """The rows that are new; adds to the counts of each batch (conflicts, rows that were there already)."""
+    start = 0
+    for batch, size in batches:
+        found = verdicts[start : start + size]
+        counts[batch.digest][0] += found.count(CONFLICT)
+        counts[batch.digest][1] += found.count(SAME)
+        start += size
+    return [row for row, verdict in zip(rows, verdicts, strict=True) if verdict == NEW]
 
 
 def _children(signal: Signal, kept: list[list[Row]], tables: list[list[Row]], i: int) -> list[Row]:
@@ -227,11 +243,19 @@ async def _quarantine(connection: Connection, batches: Sequence[Batch]) -> None:
 async def _keep_refusals(connection: Connection, refusals: Sequence[tuple[Batch, Refusal]]) -> None:
     if not refusals:
         return
-    rows = [
-        (b.signal.name, r.reason, escape_nul(r.message), r.count, r.resource_id, escape_nul(r.record.decode()) or None)
-        for b, r in refusals
-    ]
-    await connection.execute(query("ledger", "quarantine-records"), *map(list, zip(*rows, strict=True)))
+    for start in range(0, len(refusals), LONG_ROWS):
+        rows = [
+            (
+                b.signal.name,
+                r.reason,
+                escape_nul(r.message),
+                r.count,
+                r.resource_id,
+                escape_nul(r.record.decode()) or None,
+            )
+            for b, r in refusals[start : start + LONG_ROWS]
+        ]
+        await connection.execute(query("ledger", "quarantine-records"), *map(list, zip(*rows, strict=True)))
 
 
 def _fail(group: Sequence[Batch], error: Exception) -> None:
