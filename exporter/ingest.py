@@ -33,6 +33,9 @@ from exporter.writer import Queue
 SLICE = 500
 """Records between two yields to the event loop, and for which missing dimension rows are stored together."""
 
+ODD_BYTES, _FEW_RECORDS = 4096, 32
+"""A record that is longer than that may be long to build: a span of ten thousand events, say."""
+
 _NANO = 1_000_000_000
 _CODECS: dict[Encoding, Callable[[Bounds], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
 
@@ -126,6 +129,7 @@ class Ingest:
                     await self._build(signal, intake, chunk, rows, is_long)
                     chunk, size = [], 0
                     await asyncio.sleep(0)
+        is_long = is_long or len(body) > ODD_BYTES * max(received + size, _FEW_RECORDS)
         await self._build(signal, intake, chunk, rows, is_long)
         refusals = [*codec.findings.refusals, *intake.refusals]
         await compute(is_long, self._redact, refusals)

@@ -7,9 +7,9 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LONG_BYTES = 128 * 1024
-"""What takes less than a tenth of a second on the event loop, whatever the bytes are made of."""
-LONG_ROWS = 2000
+LONG_BYTES = 1024 * 1024
+"""What telemetry takes less than a tenth of a second to decode; a thread would slow that down, and everything else."""
+LONG_ROWS = 10_000
 """The same for rows."""
 
 

@@ -28,7 +28,7 @@ R = TypeVar("R")
 Scopes: TypeAlias = list[tuple[Any, Any]]
 """(resource, scope) of a request, in order, in the types that `json_wire.request` builds."""
 
-PIECEWISE_BYTES = 128 * 1024
+PIECEWISE_BYTES = 1024 * 1024
 """A longer body's records (and a longer metric's points) are decoded some hundred at a time."""
 PIECE_RECORDS, PIECE_BYTES = 500, 1024 * 1024
 
@@ -115,12 +115,14 @@ class JsonCodec(JsonParts):
         typed = _decode_typed(signal, body) if try_typed else None
         untyped = _decode_untyped(signal, body) if typed is None else None
         for index, (resource, scope) in enumerate(typed or untyped or ()):
-            records = None if typed is None else self._convert_all(scope.records or (), convert)
-            if records is None:
-                untyped = untyped or _decode_untyped(signal, body)
-                raws = untyped[index][1].records or ()
-                records = self._read_all(signal.names[2], raws, read_one, signal.stands_for)
-            yield _scope_records(resource, scope, records)
+            for start in range(0, len(scope.records or ()) or 1, PIECE_RECORDS):
+                some = slice(start, start + PIECE_RECORDS)
+                records = None if typed is None else self._convert_all((scope.records or ())[some], convert)
+                if records is None:
+                    untyped = untyped or _decode_untyped(signal, body)
+                    raws = (untyped[index][1].records or ())[some]
+                    records = self._read_all(signal.names[2], raws, read_one, signal.stands_for, start)
+                yield _scope_records(resource, scope, records)
 
     def _in_pieces(
         self, signal: _Signal, body: bytes, convert: Callable[[Any], R], read_one: Callable[[bytes, str], R]

@@ -16,12 +16,12 @@ from exporter.errors import UndecodableBody
 from exporter.otlp import protobuf_messages as m
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import to_json
-from exporter.otlp.protobuf_pieces import Pieces, varint
+from exporter.otlp.protobuf_pieces import PIECE_RECORDS, Pieces, varint
 from exporter.otlp.protobuf_records import cut_number_point, logs, metric, number, number_point, spans
 from exporter.otlp.protobuf_signal import check_signal, looks_right
 
 R = TypeVar("R")
-PIECEWISE_BYTES = 128 * 1024
+PIECEWISE_BYTES = 1024 * 1024
 """A longer request is parsed piece by piece."""
 _LARGE_VALUE_BYTES = 1024 * 1024
 _ANY_DEPTH = -1_000
@@ -53,7 +53,10 @@ class ProtobufCodec:
             # Read once: whoever gets it knows by identity that it is the same.
             raw, schema_url = resource.resource, resource.schema_url
             for scope in getattr(resource, scopes):
-                yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, convert(getattr(scope, records)))
+                found, raw_scope, scope_url = getattr(scope, records), scope.scope, scope.schema_url
+                for start in range(0, len(found) or 1, PIECE_RECORDS):
+                    some = convert(found[start : start + PIECE_RECORDS])
+                    yield r.ScopeRecords(raw, schema_url, raw_scope, scope_url, some)
 
     def _in_pieces(self, signal: str, body: bytes, convert: Callable[[Any], list[R]]) -> Iterator[r.ScopeRecords[R]]:
         """The same without ever parsing the whole of it: a scope comes in several parts."""
