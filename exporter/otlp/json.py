@@ -80,7 +80,7 @@ _PATH_OF_KEY = {
     wire.LOGS[0]: PATHS[r.LOGS],
     wire.METRICS[0]: PATHS[r.METRICS],
 }
-_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_MEMBERS = msgspec.json.Decoder(msgspec.defstruct("Members", [(key, Raw, wire.NO_RAW) for key in _PATH_OF_KEY]))
 
 
 class JsonCodec(JsonParts):
@@ -311,7 +311,8 @@ def _decode_untyped(signal: _Signal, body: bytes) -> Scopes:
 
 def _scopes_of(signal: _Signal, body: bytes, request: Any) -> Scopes:
     if request.resources is None:
-        others = sorted(_PATH_OF_KEY.keys() & decode(_MEMBERS, body).keys() - {signal.names[0]})
+        members = decode(_MEMBERS, body)
+        others = sorted(key for key in _PATH_OF_KEY if key != signal.names[0] and bytes(getattr(members, key)))
         if others:
             paths = " and ".join(_PATH_OF_KEY[key] for key in others)
             raise UndecodableBody(f'the body has "{others[0]}": send it to {paths}')

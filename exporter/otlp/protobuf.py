@@ -248,7 +248,7 @@ class ProtobufCodec:
 
     def _repair(self, message_class: Any, raw: bytes) -> Any:
         """Parse what upb refuses whole for one invalid string: U+FFFD in place of what is no UTF-8."""
-        name = message_class.DESCRIPTOR.full_name.replace("postel.opaque", "opentelemetry.proto")
+        name = message_class.DESCRIPTOR.full_name
         try:
             message = m.stringless(name).FromString(raw)
             self._replace_invalid(message)

@@ -7,6 +7,7 @@ Enums are int32 in the copies: OTLP's enums are open.
 Source: opentelemetry-proto; https://protobuf.dev/programming-guides/encoding/.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -68,9 +69,11 @@ def _copies(package: str, to_bytes: Callable[[_Field], bool]) -> Callable[[str],
     return message_class
 
 
-opaque = _copies(
-    "postel.opaque", lambda field: field.type == _Field.TYPE_MESSAGE and field.type_name.startswith(_OPAQUE)
-)
+def _is_opaque(field: _Field) -> bool:
+    return field.type == _Field.TYPE_MESSAGE and field.type_name.startswith(_OPAQUE)
+
+
+opaque = _copies("postel.opaque", _is_opaque)
 TracesData = opaque("opentelemetry.proto.trace.v1.TracesData")
 LogsData = opaque("opentelemetry.proto.logs.v1.LogsData")
 MetricsData = opaque("opentelemetry.proto.metrics.v1.MetricsData")
@@ -107,14 +110,23 @@ ArrayValue = opaque("opentelemetry.proto.common.v1.ArrayValue")
 KeyValueList = opaque("opentelemetry.proto.common.v1.KeyValueList")
 NumberDataPoint = opaque("opentelemetry.proto.metrics.v1.NumberDataPoint")
 Exemplar = opaque("opentelemetry.proto.metrics.v1.Exemplar")
-# The same with strings as bytes: what invalid UTF-8 is repaired with.
-stringless = _copies("postel.stringless", lambda field: field.type == _Field.TYPE_STRING)
+_stringless = _copies("postel.stringless", lambda field: field.type == _Field.TYPE_STRING)
+_opaque_stringless = _copies(
+    "postel.opaque_stringless", lambda field: field.type == _Field.TYPE_STRING or _is_opaque(field)
+)
+
+
+def stringless(name: str) -> Any:
+    """The message of that full name with strings as bytes: what invalid UTF-8 is repaired with."""
+    if name.startswith("postel.opaque."):
+        return _opaque_stringless(name.replace("postel.opaque", "opentelemetry.proto"))
+    return _stringless(name)
 
 
 @cache
 def string_fields(stringless_name: str) -> frozenset[str]:
     """The names of the string fields of the official message behind a stringless copy."""
-    name = stringless_name.replace("postel.stringless", "opentelemetry.proto")
+    name = re.sub(r"^postel\.(opaque_)?stringless", "opentelemetry.proto", stringless_name)
     for module in _FILES:
         with suppress(KeyError):
             message = module.DESCRIPTOR.pool.FindMessageTypeByName(name)

@@ -17,6 +17,8 @@ PIECE_BYTES = 512 * 1024
 
 _ENVELOPES, _RECORDS = 1, 2
 _DATA, _POINTS = frozenset((5, 7, 9, 10, 11)), 1
+_MAX_DEPTH = 100
+_TAGS = (1 << 3, (1 << 32) - 1)
 _VARINT, _FIXED64, _BYTES, _GROUP, _END, _FIXED32 = range(6)
 
 
@@ -94,8 +96,8 @@ def _fields(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
             at += 1
             if tag > 127:
                 tag, at = varint(raw, at - 1)
-            if tag < 8:
-                raise DecodeError("no field has the number 0")
+            if not _TAGS[0] <= tag <= _TAGS[1]:
+                raise DecodeError("no field has such a number")
             number = 0
             content = at
             if tag & 7 == _BYTES:
@@ -115,7 +117,7 @@ def _fields(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
 
 def _skip(raw: bytes, at: int, tag: int) -> int:
     """Where a field that began with `tag` ends; one of a group ends with it."""
-    depth = 0
+    groups: list[int] = []
     while True:
         kind = tag & 7
         if kind == _BYTES:
@@ -125,13 +127,15 @@ def _skip(raw: bytes, at: int, tag: int) -> int:
             _, at = varint(raw, at)
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4
-        elif kind == _GROUP or (kind == _END and depth):
-            depth += 1 if kind == _GROUP else -1
-        else:
-            raise DecodeError("no such wire type")
-        if not depth:
+        elif kind == _GROUP and len(groups) < _MAX_DEPTH:
+            groups.append(tag >> 3)
+        elif kind != _END or not groups or groups.pop() != tag >> 3:
+            raise DecodeError("no such wire type, or the end of no group")
+        if not groups:
             return at
         tag, at = varint(raw, at)
+        if not _TAGS[0] <= tag <= _TAGS[1]:
+            raise DecodeError("no field has such a number")
 
 
 def varint(raw: bytes, at: int) -> tuple[int, int]:
