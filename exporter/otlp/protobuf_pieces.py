@@ -134,7 +134,7 @@ def _skip(raw: bytes, at: int, tag: int) -> int:
         if not groups:
             return at
         tag, at = varint(raw, at)
-        if not _TAGS[0] <= tag <= _TAGS[1]:
+        if tag > _TAGS[1]:
             raise DecodeError("no field has such a number")
 
 
