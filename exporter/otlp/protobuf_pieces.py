@@ -95,7 +95,7 @@ def _fields(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
             tag = raw[at]
             at += 1
             if tag > 127:
-                tag, at = varint(raw, at - 1)
+                tag, at = _short(raw, at - 1)
             if not _TAGS[0] <= tag <= _TAGS[1]:
                 raise DecodeError("no field has such a number")
             number = 0
@@ -104,7 +104,7 @@ def _fields(raw: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
                 size = raw[at]
                 at += 1
                 if size > 127:
-                    size, at = varint(raw, at - 1)
+                    size, at = _short(raw, at - 1)
                 content, at, number = at, at + size, tag >> 3
             else:
                 at = _skip(raw, at, tag)
@@ -121,7 +121,7 @@ def _skip(raw: bytes, at: int, tag: int) -> int:
     while True:
         kind = tag & 7
         if kind == _BYTES:
-            size, at = varint(raw, at)
+            size, at = _short(raw, at)
             at += size
         elif kind == _VARINT:
             _, at = varint(raw, at)
@@ -133,9 +133,17 @@ def _skip(raw: bytes, at: int, tag: int) -> int:
             raise DecodeError("no such wire type, or the end of no group")
         if not groups:
             return at
-        tag, at = varint(raw, at)
+        tag, at = _short(raw, at)
         if tag > _TAGS[1]:
             raise DecodeError("no field has such a number")
+
+
+def _short(raw: bytes, at: int) -> tuple[int, int]:
+    """A tag or a length, which the parser takes in five bytes at most."""
+    value, end = varint(raw, at)
+    if end - at > 5:
+        raise DecodeError("a tag or length of more than five bytes")
+    return value, end
 
 
 def varint(raw: bytes, at: int) -> tuple[int, int]:

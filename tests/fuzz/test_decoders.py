@@ -91,6 +91,7 @@ STRANGE = {
     "the end of another group": b"\x0b\x14",
     "groups too deep": b"\x0b" * 200 + b"\x0c" * 200,
     "a field of the number 0": b"\x00\x00",
+    "a tag of six bytes": b"\xf5\xf5\xf5\xea\x80\x00" + bytes(9),
     "a field number of 40 bits": b"\x98\x92\x92\x92\x92\x02\x00",
 }
 
