@@ -210,9 +210,10 @@ class Sidecar:
         async with self._control.transaction() as connection:
             told = [await _tell(connection, cardinality, statement) for cardinality, statement in both]
             rows = await connection.fetch(query("dimensions", "list-high-keys"))
-        for column, (cardinality, _) in enumerate(both, 1):
-            cardinality.learn(unescape_nul(row[0]) for row in rows if row[column])
-            cardinality.demoted = [key for key in cardinality.demoted if key not in told[column - 1]]
+        async with ingest.decoding.turn(None):
+            for column, (cardinality, _) in enumerate(both, 1):
+                cardinality.learn(unescape_nul(row[0]) for row in rows if row[column])
+                cardinality.demoted = [key for key in cardinality.demoted if key not in told[column - 1]]
 
 
 async def _tell(connection: Connection, cardinality: Cardinality, statement: str) -> set[str]:

@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar
 
 from exporter import promotion
 from exporter.attributes import redact
 from exporter.otlp.http import Encoding
+from exporter.otlp.records import SPANS
 from exporter.promotion import OWNERS, Promotion
 from exporter.sidecar import Sidecar
 from tests.exporter.sending import (
     NOW,
+    any_value,
     attributes,
+    enveloped,
+    field,
     gauge,
     log,
     logs,
@@ -71,6 +76,14 @@ def test_dropped_attributes_are_in_no_table(store: str, lists: Promotion) -> Non
     kept = tables_with(store, "kept")
     assert {"otel_resources_dim", "otel_span_series_dim", "otel_span_events", "otel_span_links"} <= set(kept)
     assert {"otel_log_series_dim", "otel_metric_series_dim", "otel_exemplars"} <= set(kept)
+
+
+def test_a_key_behind_another_key_does_not_get_by(store: str, lists: Promotion) -> None:
+    """Of two keys in one KeyValue the last counts, to every parser of protobuf."""
+    hidden = field(1, b"kept") + KeyValue(key="password", value=any_value(SECRET)).SerializeToString()
+    body = enveloped(span(1, 1).SerializeToString() + field(9, hidden))
+    assert totals(sent(store, (SPANS, body), lists=lists)) == (1, 0, 0)
+    assert tables_with(store, SECRET) == []
 
 
 def test_without_the_list_they_are_kept(store: str) -> None:
