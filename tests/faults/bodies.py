@@ -41,13 +41,16 @@ class Body(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What bodies hold: new records each, how many more repeat the body before, whether each resource is new."""
+    """What bodies hold: new records each, what share of the body before comes again, whether one is to be refused."""
 
     size: int = 20
     again: float = 0.1
     refused: bool = True
     timeless: bool = False
-    distinct: bool = False
+    resources: int = 1
+    """Resources in each body, each with an attribute key and series of its own."""
+    repeats_resources: bool = False
+    """The n-th body of each connection has the resources of the n-th of the others, every other in reversed order."""
     padding: int = 0
     """Bytes more in each record."""
     signals: tuple[str, ...] = SIGNALS
@@ -74,25 +77,42 @@ class Bodies:
             own = range(number * self.plan.size, (number + 1) * self.plan.size)
             repeated = [i for i in before.get(signal, ()) if rng.random() < self.plan.again]
             ids = [*own, *([] if signal == LOGS else repeated)]
-            yield self._make(number, signal, encoding, ids, f"faults-{number if self.plan.distinct else seed}")
-            # What is repeated must be equal: a new resource, or the time of another day, makes it another record.
-            before[signal] = range(0) if self.plan.distinct else own
+            if seed % 2 and self.plan.repeats_resources:
+                ids.reverse()
+            yield self._make(number, signal, encoding, ids, self._name(seed, turn - seed, number))
+            before[signal] = own
+
+    def _name(self, seed: int, turn: int, number: int) -> str:
+        if self.plan.resources == 1:
+            return f"faults-{seed}"
+        return f"turn-{turn}" if self.plan.repeats_resources else f"body-{number}"
 
     def _make(self, number: int, signal: str, encoding: Encoding, ids: list[int], service: str) -> Body:
         plan = self.plan
         # No protobuf log that can be read has to be refused.
-        refused = plan.refused and number % _REFUSED_EVERY == 0 and (signal, encoding) != (LOGS, Encoding.PROTOBUF)
-        has: dict[str, object] = {f"key{number}": number} if plan.distinct else {}
-        if plan.padding:
-            has["padding"] = "x" * plan.padding
+        refusable = plan.refused and plan.resources == 1 and (signal, encoding) != (LOGS, Encoding.PROTOBUF)
+        refused = refusable and number % _REFUSED_EVERY == 0
+        has = {"padding": "x" * plan.padding} if plan.padding else {}
         at = plan.now()
         times = {i: 0 if plan.timeless and i % 3 == 0 else at + i for i in ids}
-        content = _ENCODE[signal](times, has, refused, {"service.name": service})
+        if plan.resources == 1:
+            content = _ENCODE[signal](times, has, refused, {"service.name": service})
+        else:
+            content = self._of_many(signal, times, has, service)
         if encoding is Encoding.JSON:
             content = message_to_json(_MESSAGES[signal].FromString(content))
             if refused and signal == LOGS:
                 content = _with_unreadable_log(content)
         return Body(number, signal, encoding, content, len(ids) + refused, int(refused))
+
+    def _of_many(self, signal: str, times: Mapping[int, int], has: Has, name: str) -> bytes:
+        """One request after the other in protobuf is one request of all their resources."""
+        parts: list[bytes] = []
+        for number, at in times.items():
+            place = number % self.plan.resources
+            own = has | {f"key-{name}-{place}": place, "unique": f"u{number}"}
+            parts.append(_ENCODE[signal]({number: at}, own, False, {"service.name": f"{name}-{place}"}))
+        return b"".join(parts)
 
 
 def _spans(times: Mapping[int, int], has: Has, refused: bool, resource: Has) -> bytes:

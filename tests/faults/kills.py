@@ -31,7 +31,7 @@ def sidecar_killed(times: int, longest_s: float = 0.6) -> Outcome:
             life.end(signal.SIGKILL)
             life.start()
         sender.finish()
-        verdict = verdict_of(life, sender)
+        verdict = verdict_of(life.postgres_url, sender)
         verdict.problems += _processes("serve ran as", life.pids, times + 1)
         return Outcome("kill -9 of the sidecar", times, verdict, _broken(sender))
 
@@ -53,7 +53,7 @@ def postgres_killed(times: int, longest_s: float = 0.6) -> Outcome:
             waits.append(time.monotonic() - killed)
             after_up.append(time.monotonic() - up)
         sender.finish()
-        verdict = verdict_of(life, sender, throughout=True)
+        verdict = verdict_of(life.postgres_url, sender, [life.url])
         verdict.problems += _processes("PostgreSQL ran as", [*pids, int(life.postmaster[0])], times + 1)
         verdict.problems += _processes("serve ran as", life.pids, 1)
     figures = f"acknowledged again {max(waits):.1f} s after the kill at most, {max(after_up):.1f} s after it was up"
@@ -64,7 +64,7 @@ def postgres_killed(times: int, longest_s: float = 0.6) -> Outcome:
 def commit_cut_off(times: int, database_url: str) -> Outcome:
     """Row 6: the reply to COMMIT is cut off; the sidecar finds out by itself what was committed."""
     with proxying(database_url, every=2) as proxy, living_on(proxy.url) as life:
-        plan, manner = Plan(timeless=True, again=0), Manner(connections=6)
+        plan, manner = Plan(timeless=True, again=0), Manner()
         with Sender([life.url], plan, manner) as sender:
             sender.wait_for(10)
             proxy.armed = True
@@ -72,7 +72,7 @@ def commit_cut_off(times: int, database_url: str) -> Outcome:
                 sender.wait_for(2)
             proxy.armed = False
             sender.finish()
-        verdict = verdict_of(life, sender, throughout=True)
+        verdict = verdict_of(life.postgres_url, sender, [life.url])
         return Outcome("reply to COMMIT cut off", proxy.cuts, verdict, _broken(sender))
 
 
@@ -97,7 +97,7 @@ def commit_cut_off_and_an_hour_passes(times: int, database_url: str) -> Outcome:
                 life.execute(older)
                 life.start()
             sender.finish()
-        verdict = verdict_of(life, sender)
+        verdict = verdict_of(life.postgres_url, sender)
         verdict.problems += _processes("serve ran as", life.pids, times + 1)
     return Outcome("the same, killed, the clocks moved on by 1 h before the retry", again, verdict, _broken(sender))
 
@@ -106,14 +106,14 @@ def sender_gave_up_waiting(seconds: float, database_url: str) -> Outcome:
     """Row 6: a sender that is too impatient comes back while its first attempt is still under way."""
     table = "otel_logs_fact"
     with living_on(database_url) as life:
-        manner = Manner(connections=6, timeout_s=0.4, longest_wait_s=0.1)
+        manner = Manner(timeout_s=0.4, longest_wait_s=0.1)
         with Sender([life.url], Plan(again=0), manner) as sender:
             sender.wait_for(10)
             locked_for(life, table, seconds)
             sender.wait_for(10)
             sender.finish()
         gave_up = sender.statuses().get(0, 0)
-        verdict = verdict_of(life, sender, throughout=True)
+        verdict = verdict_of(life.postgres_url, sender, [life.url])
         if not gave_up:
             verdict.problems.append("nobody gave up waiting")
         return Outcome("the sender came back before its first attempt ended", gave_up, verdict)
@@ -122,7 +122,7 @@ def sender_gave_up_waiting(seconds: float, database_url: str) -> Outcome:
 def stopped_under_load(times: int, slow: int, grace_s: float = 8.0) -> Outcome:
     """Row 10: SIGTERM while bodies come in, some of them slowly."""
     took, codes = [], []
-    with living(SHUTDOWN_GRACE=f"{grace_s:g}s") as life, Sender([life.url], manner=Manner(pause_s=0)) as sender:
+    with living(SHUTDOWN_GRACE=f"{grace_s:g}s") as life, Sender([life.url], manner=Manner(pace_s=0)) as sender:
         for _ in range(times):
             sender.wait_for(20)
             halves = [_half_a_body(life.port) for _ in range(slow)]
@@ -133,7 +133,7 @@ def stopped_under_load(times: int, slow: int, grace_s: float = 8.0) -> Outcome:
                 half.close()
             life.start()
         sender.finish()
-        verdict = verdict_of(life, sender)
+        verdict = verdict_of(life.postgres_url, sender)
     verdict.problems += [f"exit codes {codes}"] if any(codes) else []
     # A second for the processor, which others use as well.
     missed = [f"exit after {max(took):.1f} s of {grace_s:g} s"] if max(took) > grace_s + 1 else []

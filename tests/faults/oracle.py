@@ -4,7 +4,7 @@ Source: docs/reliability.md.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 import httpx
@@ -95,7 +95,9 @@ async def _judge_counts(connection: asyncpg.Connection, sender: Sender) -> list[
         if counts["stored"] != rows:
             problems.append(f"{signal}: the ledger says {counts['stored']} stored, there are {rows}")
         if quarantined.get(signal, 0) != counts["rejected"]:
-            problems.append(f"{signal}: {quarantined.get(signal, 0)} refused records kept, {counts['rejected']} counted")
+            problems.append(
+                f"{signal}: {quarantined.get(signal, 0)} refused records kept, {counts['rejected']} counted"
+            )
         if all(body.acknowledged for body in sender.sent.values()):
             sent, refused = sender.records(signal), sender.records(signal, refused=True)
             if (sent, refused) != (counts["received"], counts["rejected"]):
@@ -103,7 +105,7 @@ async def _judge_counts(connection: asyncpg.Connection, sender: Sender) -> list[
     return problems
 
 
-def judge_metrics(urls: list[str], sender: Sender) -> list[str]:
+def judge_metrics(urls: Sequence[str], sender: Sender) -> list[str]:
     """Whether /metrics of servers that lived throughout count what their sender knows of: none of it was in vain."""
     counted: dict[tuple[str, str], int] = {}
     for url in urls:

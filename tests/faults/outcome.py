@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from tests.faults.life import Life, asked
+from tests.faults.life import asked
 from tests.faults.oracle import Verdict, judge, judge_metrics
 from tests.faults.sender import Attempt, Sender
 
@@ -37,11 +37,11 @@ class Outcome(Struct):
         )
 
 
-def verdict_of(life: Life, sender: Sender, *, throughout: bool = False) -> Verdict:
-    """The oracle's verdict; `throughout`: the server was never restarted, so its counters must agree as well."""
-    verdict = asyncio.run(asked(life.postgres_url, lambda connection: judge(connection, sender)))
+def verdict_of(database_url: str, sender: Sender, throughout: Sequence[str] = ()) -> Verdict:
+    """The oracle's verdict; `throughout`: the servers that were never restarted, whose counters must agree as well."""
+    verdict = asyncio.run(asked(database_url, lambda connection: judge(connection, sender)))
     if throughout:
-        verdict.problems += judge_metrics([life.url], sender)
+        verdict.problems += judge_metrics(throughout, sender)
     return verdict
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import count, islice
 from random import random
 from urllib.parse import urlsplit
 
@@ -34,8 +35,11 @@ UNREACHABLE = 0
 class Manner(Struct, frozen=True):
     """How to send: connections at once, a pause after each body, and how patient to be."""
 
-    connections: int = 4
-    pause_s: float = 0.02
+    connections: int = 6
+    pace_s: float = 0.03
+    """Seconds from one body of a connection to its next, as far as answers allow."""
+    bodies: int = 0
+    """Each connection sends that many, made before all begin at once; 0: until `finish`."""
     timeout_s: float = 30.0
     """An attempt without answer for this long is given up, and its connection closed."""
     longest_wait_s: float = 0.5
@@ -63,19 +67,24 @@ class Sent(Struct):
 class Sender:
     """Threads that send to servers in turn; `with` starts them, `finish` has everything acknowledged."""
 
-    def __init__(self, urls: Sequence[str], plan: Plan | None = None, manner: Manner | None = None) -> None:
+    def __init__(
+        self, urls: Sequence[str], plan: Plan | None = None, manner: Manner | None = None, first: int = 1
+    ) -> None:
         self.urls = list(urls)
         self.plan, self.manner = plan or Plan(), manner or Manner()
-        self.bodies = Bodies(self.plan)
+        self.bodies = Bodies(self.plan, first)
         self.sent: dict[int, Sent] = {}
         self.attempts: list[Attempt] = []
         self.wrong: list[str] = []
-        self.token = self.manner.token
+        self.token, self.pace_s = self.manner.token, self.manner.pace_s
+        self.began = 0.0
+        self._together = threading.Barrier(self.manner.connections, self._begin)
         self._making, self._giving_up = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> "Sender":
         self._making.set()
+        self._begin()
         for seed in range(self.manner.connections):
             self._threads.append(threading.Thread(target=self._run, args=(seed,), daemon=True))
             self._threads[-1].start()
@@ -87,15 +96,20 @@ class Sender:
         for thread in self._threads:
             thread.join(60)
 
-    def finish(self, within_s: float = 60.0) -> None:
-        """Make no new bodies, and wait until those on their way are acknowledged."""
+    def _begin(self) -> None:
+        self.began = time.monotonic()
+
+    def finish(self, within_s: float = 60.0) -> float:
+        """Make no new bodies, and wait until those on their way are acknowledged; the seconds since the beginning."""
         self._making.clear()
         deadline = time.monotonic() + within_s
         for thread in self._threads:
             thread.join(max(0.01, deadline - time.monotonic()))
+        took_s = time.monotonic() - self.began
         left = sum(not body.acknowledged for body in self.sent.values())
         if left:
             self.wrong.append(f"{left} bodies were not acknowledged within {within_s:g} s")
+        return took_s
 
     def acknowledged_bodies(self) -> int:
         """How many bodies were acknowledged so far."""
@@ -121,30 +135,32 @@ class Sender:
 
     def _run(self, seed: int) -> None:
         connection: http.client.HTTPConnection | None = None
-        bodies = self.bodies.stream(seed)
-        for turn, body in enumerate(self._while_making(bodies)):
+        due = time.monotonic()
+        for turn, body in enumerate(self._bodies(seed)):
             self.sent[body.number] = Sent(body.signal, body.records, body.refused)
-            while not self._giving_up.is_set():
-                connection = connection or self._connect(seed + turn)
+            for attempt in count(seed + turn):
+                connection = connection or self._connect(attempt)
                 status, wait_s = self._post(connection, body)
-                if status in (UNREACHABLE, 503):
-                    turn += 1
-                    if status == UNREACHABLE:
-                        connection.close()
-                        connection = None
-                    self._giving_up.wait(min(wait_s, self.manner.longest_wait_s) * (0.5 + random() / 2))
-                    continue
-                break
-            if connection is not None and len(self.urls) > 1:
-                connection.close()
-                connection = None
-            time.sleep(self.manner.pause_s)
+                if status == UNREACHABLE or len(self.urls) > 1:
+                    connection.close()
+                    connection = None
+                if status not in (UNREACHABLE, 503) or self._giving_up.is_set():
+                    break
+                self._giving_up.wait(min(wait_s, self.manner.longest_wait_s) * (0.5 + random() / 2))
+            due = max(due + self.pace_s, time.monotonic() - self.pace_s)
+            time.sleep(max(0.0, due - time.monotonic()))
         if connection is not None:
             connection.close()
 
-    def _while_making(self, bodies: Iterator[Body]) -> Iterator[Body]:
+    def _bodies(self, seed: int) -> Iterator[Body]:
+        endless = self.bodies.stream(seed)
+        if self.manner.bodies:
+            made = list(islice(endless, self.manner.bodies))
+            self._together.wait()
+            yield from made
+            return
         while self._making.is_set():
-            yield next(bodies)
+            yield next(endless)
 
     def _connect(self, turn: int) -> http.client.HTTPConnection:
         parts = urlsplit(self.urls[turn % len(self.urls)])
@@ -187,5 +203,3 @@ def rejected(body: Body, content: bytes) -> int:
     if body.encoding is Encoding.JSON:
         return int(msgspec.json.decode(content).get("partialSuccess", {}).get(key, 0))
     return int(getattr(response.FromString(content).partial_success, field)) if content else 0
-
-

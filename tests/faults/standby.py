@@ -33,10 +33,12 @@ class Pair:
 
     def __init__(self, folder: Path) -> None:
         self._place = settle(folder)
-        if self._place.account is not None:
-            shutil.chown(folder, self._place.account.uid, self._place.account.gid)
-        self._servers: list[subprocess.Popen[bytes]] = []
         self.primary, self.standby = folder / "first", folder / "second"
+        for made in (folder, _socket_dir(self.primary), _socket_dir(self.standby)):
+            made.mkdir(exist_ok=True)
+            if self._place.account is not None:
+                shutil.chown(made, self._place.account.uid, self._place.account.gid)
+        self._servers: list[subprocess.Popen[bytes]] = []
 
     @property
     def url(self) -> str:
@@ -48,7 +50,7 @@ class Pair:
         self._run("initdb", "-D", str(self.primary), "-U", "postgres", "-E", "UTF8", "--no-sync", "--auth-local=trust")
         self._start(self.primary)
         copy = ("-D", str(self.standby), "-R", "-X", "stream", "-c", "fast", "--no-sync")
-        self._run("pg_basebackup", "-h", str(self.primary), "-U", "postgres", *copy)
+        self._run("pg_basebackup", "-h", str(_socket_dir(self.primary)), "-U", "postgres", *copy)
         self._start(self.standby)
         self._execute(self.primary, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
 
@@ -69,7 +71,7 @@ class Pair:
             server.wait(30)
 
     def _url(self, data: Path) -> str:
-        return f"postgresql://postgres@/postgres?host={data}&port=5432"
+        return f"postgresql://postgres@/postgres?host={_socket_dir(data)}&port=5432"
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._place.bin_dir / program), *arguments]
@@ -77,7 +79,7 @@ class Pair:
         assert done.returncode == 0, done.stderr.decode()
 
     def _start(self, data: Path) -> None:
-        settings = _SETTINGS | {"unix_socket_directories": str(data)}
+        settings = _SETTINGS | {"unix_socket_directories": str(_socket_dir(data))}
         flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
         command = [str(self._place.bin_dir / "postgres"), "-D", str(data), *flags]
         self._servers.append(
@@ -103,6 +105,11 @@ class Pair:
                 await connection.execute(statement)
 
         asyncio.run(asked(self._url(data), run))
+
+
+def _socket_dir(data: Path) -> Path:
+    """Beside the data, as what lies in there is copied to the standby."""
+    return data.with_name(f"{data.name}-socket")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from tests.faults.kills import locked_for
 from tests.faults.life import Life, living, living_on
 from tests.faults.outcome import Outcome, longest_answer_s, verdict_of
 from tests.faults.proxy import proxying
-from tests.faults.sender import Manner, Sender
+from tests.faults.sender import Sender
 from tests.faults.standby import replicated
 
 IMPATIENT = {"REQUEST_DEADLINE": "2s", "STATEMENT_TIMEOUT": "1s"}
@@ -76,9 +76,9 @@ def half_open(times: int, settings: Mapping[str, str], database_url: str) -> Out
         return _recovered("half-open connections", life, sender, probes, times)
 
 
-def turned_read_only(seconds: float) -> Outcome:
+def turned_read_only(seconds: float, settings: Mapping[str, str]) -> Outcome:
     """Row 8: the primary turns read-only under open connections, and writable again."""
-    with living() as life, Sender([life.url]) as sender:
+    with living(**settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         life.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
         time.sleep(0.5)
@@ -113,19 +113,18 @@ def failed_over() -> Outcome:
         return outcome
 
 
-def disk_full(seconds: float) -> Outcome:
+def disk_full(seconds: float, settings: Mapping[str, str]) -> Outcome:
     """Row 9: PostgreSQL's disk is full for a while."""
-    with small_disk() as folder, living(folder / "data") as life, Sender([life.url]) as sender:
+    with small_disk() as folder, living(folder / "data", **settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         filler = folder / "filler"
         with filler.open("wb", buffering=0) as file:
             for size in (1 << 20, 1 << 12):
                 fill(file.write, b"\0" * size)
-            # What is freed behind our back is filled as well.
-            until = time.monotonic() + seconds
             sender_sees(sender, 503)
-            probes = Probes()
+            probes, until = Probes(), time.monotonic() + seconds
             while time.monotonic() < until:
+                # What PostgreSQL frees meanwhile is filled as well.
                 fill(file.write, b"\0" * (1 << 12))
                 probes = probe_for(life, 0.5, probes)
         filler.unlink()
@@ -135,9 +134,9 @@ def disk_full(seconds: float) -> Outcome:
         return outcome
 
 
-def no_connections_left(seconds: float) -> Outcome:
+def no_connections_left(seconds: float, settings: Mapping[str, str]) -> Outcome:
     """Row 9: others hold every connection that PostgreSQL gives."""
-    with living() as life, Sender([life.url]) as sender:
+    with living(**settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         probes = asyncio.run(_hold_connections(life, seconds))
         outcome = _recovered(f"max_connections reached for {seconds:g} s", life, sender, probes)
@@ -148,7 +147,7 @@ def no_connections_left(seconds: float) -> Outcome:
 
 def table_locked(seconds: float, settings: Mapping[str, str]) -> Outcome:
     """Row 9: a fact table is locked for a while; bodies of the other signals pass meanwhile or wait, as they come."""
-    with living(**settings) as life, Sender([life.url], manner=Manner(connections=6)) as sender:
+    with living(**settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         before = sender.acknowledged_bodies()
         locked_for(life, "otel_spans_fact", seconds)
@@ -250,7 +249,7 @@ def _recovered(fault: str, life: Life, sender: Sender, probes: Probes, times: in
     """The outcome of a fault that has just ended: everything is acknowledged soon, and /readyz says so."""
     again_s = sender.wait_for(1)
     sender.finish()
-    verdict = verdict_of(life, sender, throughout=True)
+    verdict = verdict_of(life.postgres_url, sender, [life.url])
     slowest = longest_answer_s(sender.attempts)
     if slowest > ANSWER_S + BUSY_S:
         verdict.problems.append(f"an answer took {slowest:.1f} s")
