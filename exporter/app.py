@@ -136,9 +136,8 @@ async def _stored(sidecar: Sidecar, signal: str, answer_in: Encoding, request: R
     content, digested = await body.read(request, settings.max_body_bytes, settings.body_stall_timeout, digest)
     started = time.monotonic()
     with sidecar.reserve(len(content) * _MEMORY_FACTOR):
-        outcome, batch, sanitised = await ingest.take(signal, answer_in, content, digested)
+        outcome = await ingest.take(signal, answer_in, content, digested)
     telemetry.acknowledgement.labels(signal).observe(time.monotonic() - started)
-    telemetry.count(batch, outcome, sanitised)
     telemetry.count_sender(request.headers.get("user-agent", ""))
     return success(answer_in, signal, outcome.rejected, outcome.message)
 

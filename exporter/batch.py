@@ -1,19 +1,22 @@
 """One request's records on their way to PostgreSQL, and the answer that the sender gets for them."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from random import getrandbits
 from typing import Any, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from exporter.cardinality import Cardinality
 from exporter.check import Finder
 from exporter.columns import Table
 from exporter.otlp.anyvalue import escape_nul
+from exporter.otlp.export import Json
 from exporter.otlp.records import Codec, Refusal, ScopeRecords
 from exporter.place import Intake, Missing, Part
 
 Row = tuple[Any, ...]
+Find = Callable[[Collection[int], Refusal], Awaitable[list[Refusal]]]
 _MAX_MESSAGE = 1000
 
 
@@ -49,6 +52,13 @@ class Signal(Protocol):
     def build(self, intake: Intake, chunk: Sequence[Part], out: Sequence[list[Row]]) -> Missing:
         """Add rows to `out`; say which dimension rows have to be stored first, and what to build again then."""
 
+    def original(self, codec: Codec, record: Any, ordinal: int | None) -> Json:
+        """A record as OTLP/JSON; of a metric, with the data point of that ordinal alone where one is given. Raises
+        UndecodableBody."""
+
+    def count(self, record: Any) -> int:
+        """How many records a decoded one stands for: a metric for its data points."""
+
     def roll_up(self, rows: Sequence[Row]) -> tuple[str, list[list[Any]]] | None:
         """The statement that keeps a rollup of the stored rows up to date, with its arguments."""
 
@@ -81,22 +91,38 @@ class Batch(Struct):
     late: bool
     """Whether any record is filed under the time of its receipt."""
     done: "asyncio.Future[Outcome]"
+    find: Find
+    """Refusals like the one given of the records of these ordinals, from the body once more."""
+    replays: int | None = None
+    """The refused record that this is, if it is one."""
+    found: list[Refusal] = field(default_factory=list)
+    """What was refused when it came to storing it, at the last attempt."""
+    deduplicated: int = 0
+    """How many records were stored before, as the last attempt found."""
+    claim: int = field(default_factory=lambda: getrandbits(63))
+    """Tells a ledger row of this batch from one that another batch of the same body made."""
 
     @property
     def stored(self) -> int:
         """How many records have rows."""
         return sum(len(rows) for rows in self.rows[: self.signal.facts])
 
-    def outcome(self, conflicts: int = 0, deduplicated: int = 0) -> Outcome:
-        """The answer, where so many of the rows were not to be stored."""
-        refusals = self.refusals + ([Refusal("conflict", CONFLICT_MESSAGE, b"", conflicts)] if conflicts else [])
+    def forget_attempt(self) -> None:
+        """Nothing is known but what the body itself says."""
+        self.found, self.deduplicated = [], 0
+
+    def outcome(self) -> Outcome:
+        """The answer, as far as is known."""
+        refusals = self.refusals + self.found
         rejected = sum(refusal.count for refusal in refusals)
         # What was sent may be quoted: PostgreSQL keeps the answer, and takes no U+0000.
         message = escape_nul("; ".join([*_summaries(refusals), *self.warnings])[:_MAX_MESSAGE])
-        return Outcome(rejected, message, self.stored - conflicts - deduplicated, deduplicated)
+        return Outcome(rejected, message, self.received - rejected - self.deduplicated, self.deduplicated)
 
 
-CONFLICT_MESSAGE = "another record is stored under the same ids and time; the first is kept"
+def unstorable(error: Exception) -> tuple[str, str]:
+    """(reason, message) for a record that PostgreSQL refuses with this error."""
+    return "unstorable", f"PostgreSQL refuses the record: {error}"
 
 
 def _summaries(refusals: Sequence[Refusal]) -> list[str]:

@@ -151,7 +151,8 @@ def _comparable(table: Table, row: Row) -> list[Any]:
     skipped = {"series_id", "sent_start_time_unix_nano", "sent_time_unix_nano"}
     return [
         _attributes(value) if column == "attributes" else value
-        for column, value in list(zip(table.columns, row, strict=True))[table.key_width :]
+        # A row that is not stored yet ends in its record's ordinal.
+        for column, value in list(zip(table.columns, row, strict=False))[table.key_width :]
         if column not in skipped
     ]
 

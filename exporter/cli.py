@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from exporter import promotion
 from exporter.errors import ConfigurationError, PostelError, Unavailable
+from exporter.quantities import seconds
 from exporter.settings import Settings
 from exporter.settings import load as load_settings
 
@@ -72,6 +73,14 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     maintain = commands.add_parser("maintain", help="make partitions ahead and apply retention, once")
     _add_setting_flags(maintain, "data_dir", "database_url")
     maintain.set_defaults(run=_maintain)
+
+    replay = commands.add_parser("replay", help="store refused records after a fix, and release those that land")
+    _add_setting_flags(replay, "data_dir", "database_url")
+    replay.add_argument("--reason", action="append", help="only records refused for this; repeatable")
+    replay.add_argument(
+        "--since", metavar="TIME", type=_duration, help="only records refused in the last, such as, 24h"
+    )
+    replay.set_defaults(run=_replay)
 
     load = commands.add_parser("load", help="send generated OTLP at a rate, with progress")
     load.set_defaults(run=_load)
@@ -177,6 +186,20 @@ def _maintain(args: argparse.Namespace) -> int:
 
     asyncio.run(run_once(settings))
     return 0
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+
+
+def _replay(args: argparse.Namespace) -> int:
+    settings = _settings(args)
+    from exporter.replay import run_once
+
+    return 0 if _run(run_once(settings, args.reason, args.since)) else 1
 
 
 def _load(args: argparse.Namespace) -> int:

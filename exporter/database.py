@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 
 from exporter.columns import Table
-from exporter.errors import BadData, Deadlock, Duplicate, PostelError, StorageUnavailable
+from exporter.errors import BadData, Deadlock, Duplicate, NoPartition, PostelError, StorageUnavailable
 from sql.codecs import set_codecs
 
 T = TypeVar("T")
@@ -100,11 +100,23 @@ def translate(error: Exception) -> PostelError:
     text = f"{state} {type(error).__name__}".strip()
     if state in _DUPLICATE or (state == "XX000" and "duplicate key" in str(error)):
         return Duplicate(text)
+    if state == "23514" and "no partition of relation" in str(error):
+        return NoPartition(text)
     if state in _DEADLOCKS:
         return Deadlock(text)
     if state[:2] in _BAD_DATA or isinstance(error, asyncpg.DataError | ValueError):
         return BadData(text)
     return StorageUnavailable(text)
+
+
+@asynccontextmanager
+async def savepoint(connection: Connection) -> AsyncIterator[None]:
+    """A part of a transaction that can fail alone. Raises what `Database.transaction` does."""
+    try:
+        async with connection.transaction():
+            yield
+    except (*_DRIVER_ERRORS, ValueError) as error:
+        raise translate(error) from error
 
 
 async def copy(connection: Connection, table: Table, rows: Iterable[Sequence[object]]) -> None:

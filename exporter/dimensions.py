@@ -93,6 +93,13 @@ class Dimensions:
         self._key_ids: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._born = monotonic()
+        # By table: rows that were not cached, and those of them that nobody had stored yet.
+        self.missed: dict[str, float] = dict.fromkeys((kind.table for kind in KINDS), 0)
+        self.created: dict[str, float] = dict(self.missed)
+
+    def sizes(self) -> dict[str, float]:
+        """How many ids are cached, by table."""
+        return {kind.table: len(self._ids.get(kind, ())) for kind in KINDS}
 
     def is_due(self) -> bool:
         """Whether what is cached must be confirmed again, or has grown too large."""
@@ -153,12 +160,14 @@ class Dimensions:
             missing = {row_hash: entries[row_hash].row for row_hash in sorted(entries) if row_hash not in ids}
             if not missing:
                 return set()
+            self.missed[kind.table] += len(missing)
             key_ids = self._key_ids
             found, inserted, new_keys = await self._database.retrying(
                 lambda c: _store(c, kind, missing, promotion, key_ids)
             )
             self._ids.setdefault(kind, {}).update(found)
             key_ids.update(new_keys)
+            self.created[kind.table] += len(inserted)
             return inserted
 
 

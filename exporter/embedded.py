@@ -9,15 +9,18 @@ Source: https://www.postgresql.org/docs/current/server-start.html
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from exporter.embedded_cluster import SETTINGS, Cluster, Postmaster
 from exporter.embedded_place import SPARE_DIR, settle
 from exporter.errors import PostelError
+from exporter.settings import Settings
 
 logger = logging.getLogger("postel")
 
+_DEFAULT_DATA_DIR = Path(".postel")
 WATCH_S = 0.25
 LONGEST_PAUSE_S = 2.0
 
@@ -43,6 +46,7 @@ class EmbeddedPostgres:
         self._settings = {**SETTINGS, **(settings or {})}
         self._cluster: Cluster | None = None
         self._supervisor: asyncio.Task[None] | None = None
+        self._adopted = False
 
     async def start(self) -> str:
         """Makes the cluster if there is none, starts or adopts its server, and supervises it; returns `url`.
@@ -57,11 +61,19 @@ class EmbeddedPostgres:
         self.notice = place.notice
         logger.info("%s", place.notice)
         server = await bring_up(cluster, create=True)
-        if not cluster.launched(server):
+        self._adopted = not cluster.launched(server)
+        if self._adopted:
             logger.info("adopted the PostgreSQL that was already running there, process %d", server.pid)
         self.url = f"postgresql://postgres@/postgres?host={server.socket_dir}&port={server.port}"
         self._supervisor = asyncio.create_task(supervise(cluster, server))
         return self.url
+
+    async def leave(self) -> None:
+        """Stops the server if it is ours; one that was adopted is left to those who run it."""
+        if self._adopted and self._supervisor is not None:
+            self._supervisor.cancel()
+            return
+        await self.stop()
 
     async def stop(self) -> None:
         """Shuts the server down cleanly, ending open sessions, and waits for it; an adopted one too."""
@@ -76,6 +88,25 @@ class EmbeddedPostgres:
             while pid is not None and await asyncio.to_thread(cluster.is_alive, pid):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             await asyncio.to_thread(cluster.tidy)
+
+
+@asynccontextmanager
+async def attached(settings: Settings) -> AsyncIterator[str]:
+    """The URL of the settings' database, for a command beside `serve`; an embedded one that nobody runs is started, and
+    stopped in the end. Raises what `EmbeddedPostgres.start` does."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    embedded = EmbeddedPostgres(given_data_dir(settings))
+    try:
+        yield await embedded.start()
+    finally:
+        await embedded.leave()
+
+
+def given_data_dir(settings: Settings) -> Path | None:
+    """The data folder that somebody chose; None = the default one, which may be put elsewhere."""
+    return None if settings.data_dir == _DEFAULT_DATA_DIR else settings.data_dir
 
 
 async def bring_up(cluster: Cluster, *, create: bool) -> Postmaster:

@@ -66,5 +66,9 @@ class Deadlock(PostelError):
     """Two transactions stood in each other's way; the same again will do."""
 
 
+class NoPartition(PostelError):
+    """A row has no partition to go to."""
+
+
 class BadData(PostelError):
     """PostgreSQL refuses a row for what it holds."""

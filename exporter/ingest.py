@@ -7,20 +7,23 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
 
 from exporter.attributes import Limits, redact
-from exporter.batch import Batch, Outcome, Row, Signal
+from exporter.batch import Batch, Find, Outcome, Row, Signal, unstorable
 from exporter.cardinality import Cardinality
 from exporter.dimensions import Dimensions
-from exporter.errors import StorageUnavailable
+from exporter.errors import BadData, StorageUnavailable, UndecodableBody
 from exporter.logs import Logs
 from exporter.metrics import Metrics
 from exporter.otlp.http import Encoding
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
 from exporter.otlp.records import LOGS, METRICS, SPANS, Codec, Refusal
-from exporter.place import Intake, Part, Receipts, Window
+from exporter.place import RECORD, Intake, Part, Receipts, Window
 from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
 from exporter.traces import Traces
@@ -30,6 +33,7 @@ SLICE = 500
 """Records between two yields to the event loop, and for which missing dimension rows are stored together."""
 
 _NANO = 1_000_000_000
+_NOWHERE = (0, b"")
 _CODECS: dict[Encoding, Callable[[], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
 
 
@@ -37,10 +41,16 @@ class Ingest:
     """Everything that is kept between requests: caches, verdicts, bodies in flight."""
 
     def __init__(
-        self, settings: Settings, promotion: Promotion, dimensions: Dimensions, queue: Queue, digest_key: bytes
+        self,
+        settings: Settings,
+        promotion: Promotion,
+        dimensions: Dimensions,
+        queue: Queue,
+        digest_key: bytes,
+        count: Callable[[Batch, Outcome, dict[str, int]], None],
     ) -> None:
         self._settings, self.promotion = settings, promotion
-        self._dimensions, self._queue, self._digest_key = dimensions, queue, digest_key
+        self._dimensions, self._queue, self._digest_key, self._count = dimensions, queue, digest_key, count
         limits = Limits(settings.max_attributes, settings.max_attribute_value_bytes)
         caches = (settings.max_cached_attributes, settings.max_cached_series)
         self.traces = Traces(Cardinality(SPANS, settings.verdict, limits, *caches), dimensions)
@@ -53,31 +63,60 @@ class Ingest:
         self._decoding = asyncio.Lock()
         self._dropped = frozenset().union(*map(promotion.dropped, OWNERS))
 
-    async def take(
-        self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes
-    ) -> tuple[Outcome, Batch, dict[str, int]]:
-        """Store the records of a body, known by its `digest`; returns the answer when they are committed, with what was
-        made of the body and how many values were stored in another form than sent, by reason.
+    async def take(self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes) -> Outcome:
+        """Store the records of a body, known by its `digest`; returns the answer when they are committed.
 
         Raises UndecodableBody, or Unavailable where nothing is known to be stored and the sender is to try again.
         """
         signal = self._signals[signal_name]
         codec = _CODECS[encoding]()
+        problem: UndecodableBody | None = None
         try:
             async with asyncio.timeout(self._settings.request_deadline):
                 async with self._decoding:
-                    batch = await self._batch(signal, codec, body, digest)
-                if (outcome := self._in_flight.get(batch.digest)) is not None:
-                    return (await asyncio.shield(outcome)).again(), batch, codec.findings.sanitised
-                await self._enqueue(batch)
-                return await asyncio.shield(batch.done), batch, codec.findings.sanitised
+                    try:
+                        batch = await self._batch(signal, codec, body, digest)
+                    except UndecodableBody as error:
+                        # Its sender drops it after a 400: that it came is kept.
+                        problem, batch = error, _undecodable(signal, digest, len(body))
+                outcome = await self._committed(batch, codec.findings.sanitised)
         except TimeoutError:
             # A batch that was queued is still written, and the ledger makes the sender's next attempt cheap.
             raise StorageUnavailable("not committed in time; the same body again is safe") from None
+        if problem is not None:
+            raise problem
+        return outcome
 
-    async def _enqueue(self, batch: Batch) -> None:
+    async def replay(self, signal_name: str, rejected_id: int, body: bytes) -> Outcome:
+        """Store a refused record, OTLP/JSON in a request of its own, which is not in quarantine any more when it lands.
+
+        Raises UndecodableBody and Unavailable.
+        """
+        codec = JsonCodec()
+        async with self._decoding:
+            # Whether it landed is told by quarantine, not by the ledger: a digest of its own.
+            batch = await self._batch(self._signals[signal_name], codec, body, os.urandom(32))
+        batch.replays = rejected_id
+        return batch.outcome() if batch.refusals else await self._committed(batch, codec.findings.sanitised)
+
+    async def _committed(self, batch: Batch, sanitised: dict[str, int]) -> Outcome:
+        """The answer to a batch, or to one of the same body that is on its way already."""
+        if (first := self._in_flight.get(batch.digest)) is not None:
+            outcome = (await asyncio.shield(first)).again()
+            self._count(batch, outcome, sanitised)
+            return outcome
+        await self._enqueue(batch, sanitised)
+        return await asyncio.shield(batch.done)
+
+    async def _enqueue(self, batch: Batch, sanitised: dict[str, int]) -> None:
+        def done(future: "asyncio.Future[Outcome]") -> None:
+            self._in_flight.pop(batch.digest, None)
+            if not future.cancelled() and future.exception() is None:
+                # Also where nobody waits for the answer any longer.
+                self._count(batch, future.result(), sanitised)
+
         self._in_flight[batch.digest] = batch.done
-        batch.done.add_done_callback(lambda _: self._in_flight.pop(batch.digest, None))
+        batch.done.add_done_callback(done)
         try:
             await self._queue.put(batch)
         except BaseException:
@@ -95,34 +134,67 @@ class Ingest:
     async def _batch(self, signal: Signal, codec: Codec, body: bytes, digest: bytes) -> Batch:
         self._trim()
         rows: list[list[Row]] = [[] for _ in signal.tables]
-        intake = Intake(codec, self.promotion, self._window(signal.name), [])
+        intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
         chunk: list[Part] = []
-        size = placed = 0
+        size = placed = position = 0
         raw, url = None, ""
         for group in signal.records(codec, body):
-            if group.resource is not raw or group.resource_schema_url != url:
-                raw, url = group.resource, group.resource_schema_url
-                resource = await self._dimensions.resource(codec, self.promotion, raw, url)
             for refusal in codec.findings.refusals[placed:]:
-                refusal.resource_id = resource[0]
+                refusal.context = intake.context(group)
             placed = len(codec.findings.refusals)
-            scope = await self._dimensions.scope(codec, self.promotion, group.scope, group.scope_schema_url)
+            try:
+                if group.resource is not raw or group.resource_schema_url != url:
+                    resource = await self._dimensions.resource(
+                        codec, self.promotion, group.resource, group.resource_schema_url
+                    )
+                    raw, url = group.resource, group.resource_schema_url
+                scope = await self._dimensions.scope(codec, self.promotion, group.scope, group.scope_schema_url)
+            except BadData as error:
+                position += len(group.records) * RECORD
+                for record in group.records:
+                    _refuse(signal, intake, Part([], [], group, _NOWHERE, _NOWHERE), record, error)
+                continue
             for start in range(0, len(group.records), SLICE):
-                part = Part(group.records[start : start + SLICE], resource, scope)
-                chunk.append(part)
-                size += len(part.records)
+                records = group.records[start : start + SLICE]
+                following = position + len(records) * RECORD
+                chunk.append(Part(records, range(position, following, RECORD), group, resource, scope))
+                position = following
+                size += len(records)
                 if size >= SLICE:
                     await self._build(signal, intake, chunk, rows)
                     chunk, size = [], 0
                     await asyncio.sleep(0)
         await self._build(signal, intake, chunk, rows)
-        refusals = [*codec.findings.refusals, *intake.refusals]
-        for refusal in refusals:
-            refusal.record = redact(refusal.record, self._dropped)
+        refusals = self._redacted([*codec.findings.refusals, *intake.refusals])
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.
             digest = os.urandom(32)
-        return _new_batch(signal, digest, rows, refusals, codec, len(body))
+        find = partial(self._find, signal, type(codec), body)
+        return _new_batch(signal, digest, rows, refusals, codec, len(body), find)
+
+    def _redacted(self, refusals: list[Refusal]) -> list[Refusal]:
+        for refusal in refusals:
+            refusal.record = redact(refusal.record, self._dropped)
+            refusal.context = redact(refusal.context, self._dropped)
+        return refusals
+
+    async def _find(
+        self, signal: Signal, new_codec: Callable[[], Codec], body: bytes, ordinals: Collection[int], like: Refusal
+    ) -> list[Refusal]:
+        """Refusals like the one given of the records of these ordinals: the body is read once more, as hardly any
+        record is refused after it was made a row."""
+        codec, found = new_codec(), sorted(ordinals)
+        intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
+        position = 0
+        for group in signal.records(codec, body):
+            end = position + len(group.records) * RECORD
+            for ordinal in found[bisect_left(found, position) : bisect_left(found, end)]:
+                record = group.records[(ordinal - position) // RECORD]
+                part = Part([], [], group, _NOWHERE, _NOWHERE)
+                intake.refuse(part, like.reason, like.message, partial(signal.original, codec, record, ordinal))
+            position = end
+            await asyncio.sleep(0)
+        return self._redacted(intake.refusals)
 
     async def _build(self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]]) -> None:
         """Rows of a chunk: parts whose dimension rows are not all stored yet are built again when they are."""
@@ -133,9 +205,27 @@ class Ingest:
             kind, missing, chunk = signal.build(intake, chunk, rows)
             if not missing or (cardinality is not None and cardinality.review()):
                 continue
-            inserted = await self._dimensions.ensure(kind, missing, self.promotion)
+            try:
+                inserted = await self._dimensions.ensure(kind, missing, self.promotion)
+            except BadData as error:
+                await self._halve(signal, intake, chunk, rows, error)
+                return
             if cardinality is not None:
                 cardinality.spend(missing[row_hash] for row_hash in sorted(inserted))  # type: ignore[misc]
+
+    async def _halve(
+        self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]], error: BadData
+    ) -> None:
+        """Build the halves of a chunk by themselves; the one record that PostgreSQL does not take is refused."""
+        records = [(part, i) for part in chunk for i in range(len(part.records))]
+        if len(records) == 1:
+            ((part, i),) = records
+            _refuse(signal, intake, part, part.records[i], error)
+            return
+        middle = len(records) // 2
+        for half in (records[:middle], records[middle:]):
+            parts = [part.again([part.records[i]], [part.ordinals[i]]) for part, i in half]
+            await self._build(signal, intake, parts, rows)
 
     def _window(self, signal: str) -> Window:
         now = time.time_ns()
@@ -155,8 +245,30 @@ class Ingest:
         self.metrics.trim()
 
 
+def _refuse(signal: Signal, intake: Intake, part: Part, record: Any, error: BadData) -> None:
+    original = partial(signal.original, intake.codec, record, None)
+    intake.refuse(part, *unstorable(error), original, signal.count(record))
+
+
+def _undecodable(signal: Signal, digest: bytes, size: int) -> Batch:
+    """What is kept of a body without a single record that could be told from another: that it came."""
+    # No quotation of it: what is dropped could not be taken out.
+    refusal = Refusal("undecodable_body", f"a body of {size} bytes that cannot be decoded", count=0)
+    return _new_batch(signal, digest, [[] for _ in signal.tables], [refusal], _CODECS[Encoding.JSON](), size, _lost)
+
+
+async def _lost(_ordinals: Collection[int], _like: Refusal) -> list[Refusal]:
+    return []
+
+
 def _new_batch(
-    signal: Signal, digest: bytes, rows: list[list[Row]], refusals: list[Refusal], codec: Codec, size: int
+    signal: Signal,
+    digest: bytes,
+    rows: list[list[Row]],
+    refusals: list[Refusal],
+    codec: Codec,
+    size: int,
+    find: Find,
 ) -> Batch:
     facts = list(zip(signal.tables, rows, strict=True))[: signal.facts]
     times = [row[table.time] for table, table_rows in facts for row in table_rows]
@@ -173,4 +285,5 @@ def _new_batch(
         (min(times), max(times)) if times else None,
         late,
         asyncio.get_running_loop().create_future(),
+        find,
     )

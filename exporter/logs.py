@@ -39,6 +39,14 @@ class Logs:
         """The records of a request's body."""
         return codec.logs(body)
 
+    def original(self, codec: Codec, record: LogRecord, _ordinal: int | None) -> export.Json:
+        """A record as OTLP/JSON. Raises UndecodableBody."""
+        return export.refused_log_record(codec, record)
+
+    def count(self, _record: LogRecord) -> int:
+        """How many records of the signal one stands for."""
+        return 1
+
     def roll_up(self, rows: Sequence[Row]) -> None:
         """There is no rollup of logs."""
 
@@ -56,8 +64,9 @@ class Logs:
         put = out[0].append
         for part in chunk:
             later: list[LogRecord] = []
+            places: list[int] = []
             resource_id, scope_id = part.resource[0], part.scope[0]
-            for log in part.records:
+            for ordinal, log in zip(part.ordinals, part.records, strict=True):
                 raws = log.attributes[:] if not dropped else without(codec, log.attributes, dropped)
                 cut = 0
                 if len(raws) > max_attributes:
@@ -71,6 +80,7 @@ class Logs:
                     if not series_id:
                         cardinality.clipped = 0
                         later.append(log)
+                        places.append(ordinal)
                         continue
                     body = codec.any_value(log.body) if log.body else None
                 except UndecodableBody as error:
@@ -107,10 +117,11 @@ class Logs:
                         escape_nul(body) if text else None,  # type: ignore[arg-type]
                         None if text or body is None else to_json(body),
                         b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                        ordinal,
                     )
                 )
             if later:
-                again.append(Part(later, part.resource, part.scope))
+                again.append(part.again(later, places))
         return LOG_SERIES, missing, again
 
     def _file(self, intake: Intake, log: LogRecord) -> tuple[int, int | None]:

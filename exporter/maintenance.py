@@ -6,25 +6,28 @@ Source: docs/operate.md, "Data life".
 import logging
 from functools import partial
 
-from exporter.database import Database
+from exporter.database import Connection, Database
 from exporter.dimensions import KINDS, prune
+from exporter.embedded import attached
 from exporter.partitions import Partitions
 from exporter.settings import Settings
 from sql import query
 
 log = logging.getLogger("postel")
 _DAY_S = 86_400.0
+_BODIES = 5_000
+"""Ledger rows that are pruned in one transaction: whose retries wait for it wait shortly."""
 
 
 async def run_once(settings: Settings) -> None:
     """Connect, maintain, say what was done. Raises Unavailable."""
-    assert settings.database_url is not None
-    database = Database(settings.database_url, 1, 600.0, "postel maintain")
-    try:
-        partitions = Partitions(database, settings.partition_interval, settings.partitions_ahead)
-        dropped = await maintain(database, partitions, settings)
-    finally:
-        await database.close()
+    async with attached(settings) as url:
+        database = Database(url, 1, 600.0, "postel maintain")
+        try:
+            partitions = Partitions(database, settings.partition_interval, settings.partitions_ahead)
+            dropped = await maintain(database, partitions, settings)
+        finally:
+            await database.close()
     print(f"partitions are made {settings.partitions_ahead} ahead; dropped: {', '.join(dropped) or 'none'}")
 
 
@@ -42,9 +45,23 @@ async def maintain(database: Database, partitions: Partitions, settings: Setting
     return dropped
 
 
+async def _prune_ledger(database: Database, window_s: float) -> None:
+    while True:
+        rows = await database.retrying(lambda c: c.fetch(query("ledger", "list-expired"), window_s, _BODIES))
+        if rows:
+            digests = sorted(row[0] for row in rows)
+            await database.retrying(partial(_expire, digests=digests, window_s=window_s))
+        if len(rows) < _BODIES:
+            return
+
+
+async def _expire(connection: Connection, digests: list[bytes], window_s: float) -> None:
+    await connection.execute(query("ledger", "expire-bodies"), digests, window_s)
+
+
 async def _prune(database: Database, settings: Settings) -> None:
     """Ledger rows past the window; dimension rows that nothing can point to any more, by their last_seen alone."""
-    await database.retrying(lambda c: c.execute(query("ledger", "prune-ledger"), settings.dedup_window))
+    await _prune_ledger(database, settings.dedup_window)
     kept = (settings.retention.spans, settings.retention.logs, settings.retention.metrics)
     if None in kept:
         return

@@ -19,7 +19,7 @@ from exporter.errors import UndecodableBody
 from exporter.otlp import export
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import escape_nul, identity
-from exporter.place import Intake, Missing, Part, optional_id, signed, signed32, signed_id
+from exporter.place import RECORD, Intake, Missing, Part, optional_id, signed, signed32, signed_id
 
 Point = tuple[Any, ...]
 SeriesKey = bytes | tuple[bytes, ...]
@@ -64,6 +64,17 @@ class Metrics:
         self._metrics.clear()
         self._cached = 0
 
+    def original(self, codec: r.Codec, record: r.Metric, ordinal: int | None) -> export.Json:
+        """A metric as OTLP/JSON, with the data point of that ordinal alone where one is given. Raises
+        UndecodableBody."""
+        if ordinal is not None:
+            record = structs.replace(record, data_points=[record.data_points[ordinal % RECORD]])
+        return export.refused_metric(codec, record)
+
+    def count(self, record: r.Metric) -> int:
+        """How many records of the signal a metric stands for: its data points."""
+        return len(record.data_points)
+
     def roll_up(self, rows: Sequence[Point]) -> None:
         """There is no rollup of metrics."""
 
@@ -75,7 +86,8 @@ class Metrics:
         again: list[Part] = []
         for part in chunk:
             later: list[r.Metric] = []
-            for metric in part.records:
+            places: list[int] = []
+            for ordinal, metric in zip(part.ordinals, part.records, strict=True):
                 if not metric.name:
                     if metric.data_points:
                         _refuse(intake, part, metric, "no_metric_name", "metric without a name: its points")
@@ -88,10 +100,11 @@ class Metrics:
                     _refuse(intake, part, metric, "malformed", f"a metric's metadata: {error}")
                     continue
                 known = entry.id or self._dimensions.resolve(METRICS, entry, missing_metrics)
-                if not known or not self._points(intake, part, metric, entry, out, missing):
+                if not known or not self._points(intake, part, metric, ordinal, entry, out, missing):
                     later.append(metric)
+                    places.append(ordinal)
             if later:
-                again.append(Part(later, part.resource, part.scope))
+                again.append(part.again(later, places))
         return (METRICS, missing_metrics, again) if missing_metrics else (METRIC_SERIES, missing, again)
 
     def _metric(self, intake: Intake, part: Part, metric: r.Metric) -> MetricEntry:
@@ -139,6 +152,7 @@ class Metrics:
         intake: Intake,
         part: Part,
         metric: r.Metric,
+        ordinal: int,
         entry: MetricEntry,
         out: Sequence[list[Point]],
         missing: dict[bytes, Entry],
@@ -150,9 +164,9 @@ class Metrics:
         dropped = intake.promotion.dropped(r.METRICS)
         table, split, shape = _TYPES[metric.type]
         put, exemplars = out[table].append, out[-1]
-        found: list[tuple[r.DataPoint, int]] = []
+        found: list[tuple[int, r.DataPoint, int]] = []
         refused: list[tuple[r.DataPoint, UndecodableBody]] = []
-        for point in metric.data_points:
+        for place, point in enumerate(metric.data_points, ordinal):
             try:
                 key = point.block if table == 0 and not dropped else None  # type: ignore[union-attr]
                 if key is None:
@@ -161,10 +175,10 @@ class Metrics:
             except UndecodableBody as error:
                 refused.append((point, error))
                 continue
-            found.append((point, series.id or resolve(METRIC_SERIES, series, missing)))
-        if not all(series_id for _, series_id in found):
+            found.append((place, point, series.id or resolve(METRIC_SERIES, series, missing)))
+        if not all(series_id for _, _, series_id in found):
             return False
-        for point, series_id in found:
+        for place, point, series_id in found:
             filed, sent = point.time_unix_nano, None
             if not low <= filed < high:
                 filed, sent = file(filed)
@@ -174,7 +188,7 @@ class Metrics:
             except UndecodableBody as error:
                 refused.append((point, error))
                 continue
-            put(shape(point, series_id, filed, signed(point.start_time_unix_nano) or None, sent))
+            put((*shape(point, series_id, filed, signed(point.start_time_unix_nano) or None, sent), place))
         for point, problem in refused:
             alone = structs.replace(metric, data_points=[point])
             _refuse(intake, part, alone, "malformed", f"a data point's attribute or exemplar: {problem}")

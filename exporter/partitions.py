@@ -50,6 +50,11 @@ class Partitions:
             self._known[signal] = {i for i in self._known[signal] if (i + 1) * self._interval > before}
         return dropped
 
+    def ahead(self) -> dict[str, float]:
+        """How many whole partitions after the one of now are known, by signal."""
+        now = time.time_ns() // self._interval
+        return {signal: sum(i > now for i in known) for signal, known in self._known.items()}
+
     def forget(self) -> None:
         """Trust nothing: a partition was missing."""
         for known in self._known.values():

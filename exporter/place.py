@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from exporter.dimensions import Entry, Kind, Known
 from exporter.errors import UndecodableBody
-from exporter.otlp.export import Json
-from exporter.otlp.records import Codec, Refusal
+from exporter.otlp.export import Json, request
+from exporter.otlp.records import Codec, Refusal, ScopeRecords
 from exporter.promotion import Promotion
 
 _INT64_LIMIT = 1 << 63
@@ -69,12 +69,25 @@ class Window(Struct, frozen=True):
         return (sent, None) if self.low <= sent < self.high else (self.receipts.next(), signed(sent))
 
 
+RECORD = 1 << 32
+"""From one record's ordinal to the next one's; the data points of a metric are counted in between."""
+
+
 class Part(Struct):
-    """Records of one resource and scope."""
+    """Records of one resource and scope; `ordinals` are their places in the body, by which they are found in it again.
+
+    Every fact's row ends in its record's ordinal, beyond its table's columns.
+    """
 
     records: Sequence[Any]
+    ordinals: Sequence[int]
+    group: ScopeRecords[Any]
     resource: Known
     scope: Known
+
+    def again(self, records: Sequence[Any], ordinals: Sequence[int]) -> "Part":
+        """Some of these records."""
+        return Part(records, ordinals, self.group, self.resource, self.scope)
 
 
 Missing = tuple[Kind, dict[bytes, Entry], list[Part]]
@@ -84,10 +97,21 @@ Missing = tuple[Kind, dict[bytes, Entry], list[Part]]
 class Intake(Struct):
     """What all records of one request share; `refusals` grows by those that cannot be stored."""
 
+    signal: str
     codec: Codec
     promotion: Promotion
     window: Window
     refusals: list[Refusal]
+    _group: ScopeRecords[Any] | None = None
+    _context: bytes = b""
+
+    def context(self, group: ScopeRecords[Any]) -> bytes:
+        """The request around a group's records, as OTLP/JSON. Raises UndecodableBody."""
+        if group is not self._group:
+            scopes = [(self.codec.scope(group.scope), group.scope_schema_url, ())]
+            around = [(self.codec.resource(group.resource), group.resource_schema_url, scopes)]
+            self._group, self._context = group, msgspec.json.encode(request(self.signal, around))
+        return self._context
 
     def refuse(self, part: Part, reason: str, message: str, original: Callable[[], Json], count: int = 1) -> None:
         """Refuse a record (or the `count` points of a metric); nothing else is lost with it.
@@ -98,4 +122,4 @@ class Intake(Struct):
             record = msgspec.json.encode(original())
         except UndecodableBody:
             record = b""
-        self.refusals.append(Refusal(reason, message, record, count, part.resource[0]))
+        self.refusals.append(Refusal(reason, message, record, count, self.context(part.group)))

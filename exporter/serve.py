@@ -13,7 +13,6 @@ import socket
 import ssl
 from collections.abc import Coroutine
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 from hypercorn.asyncio import serve as run_hypercorn
@@ -23,7 +22,7 @@ from starlette.applications import Starlette
 from exporter import promotion
 from exporter.access import Tokens, check_tls
 from exporter.app import create_app
-from exporter.embedded import EmbeddedPostgres
+from exporter.embedded import EmbeddedPostgres, given_data_dir
 from exporter.errors import ConfigurationError
 from exporter.settings import Settings
 from exporter.sidecar import Sidecar
@@ -35,7 +34,6 @@ _CLOSE_S = 1.0
 _RESERVE_S = 2.0
 """Of the grace period: for closing connections and the embedded PostgreSQL after the drain."""
 _KEEP_ALIVE_S = 120
-_DEFAULT_DATA_DIR = Path(".postel")
 
 
 async def serve(settings: Settings) -> int:
@@ -52,8 +50,7 @@ async def serve(settings: Settings) -> int:
     try:
         url = settings.database_url
         if url is None:
-            given = None if settings.data_dir == _DEFAULT_DATA_DIR else settings.data_dir
-            embedded = EmbeddedPostgres(given)
+            embedded = EmbeddedPostgres(given_data_dir(settings))
             url = await _unless(stop, embedded.start())
             if url is None:
                 return 0

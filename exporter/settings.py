@@ -98,6 +98,8 @@ class Settings(Struct, frozen=True):
     partition_interval: Annotated[float, one_of(seconds, "1h", "6h", "1d", "1w")]
     partitions_ahead: Annotated[int, between(integer, "1", "100")]
     retention: Retention
+    max_rejected_bytes: Bytes
+    rejected_retention: Age
     max_cached_attributes: Count
     max_cached_series: Count
     max_cached_resources: Count

@@ -20,8 +20,9 @@ from exporter.maintenance import maintain
 from exporter.otlp.anyvalue import escape_nul, unescape_nul
 from exporter.partitions import Partitions
 from exporter.promotion import Promotion
+from exporter.quarantine import Quarantine
 from exporter.settings import Settings
-from exporter.telemetry import Telemetry
+from exporter.telemetry import COUNTER, GAUGE, Telemetry
 from exporter.writer import Queue, Writer
 from sql import query
 
@@ -43,6 +44,7 @@ class Sidecar:
         self._writing = Database(database_url, settings.writers, timeout_s, "postel writer")
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
+        self._quarantine = Quarantine(settings.max_rejected_bytes, settings.rejected_retention)
         self._ingest: Ingest | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._writers: list[asyncio.Task[None]] = []
@@ -83,6 +85,12 @@ class Sidecar:
         """Begin: the server answers at once, and takes bodies in as soon as the database is ready."""
         self._tasks.append(asyncio.create_task(self._live()))
 
+    async def ready(self) -> Ingest:
+        """What takes bodies in, as soon as it can."""
+        while self._ingest is None:  # noqa: ASYNC110
+            await asyncio.sleep(_DRAIN_POLL_S)
+        return self._ingest
+
     async def readiness(self) -> str:
         """ "" when bodies can be stored, else what is in the way."""
         if self._draining:
@@ -113,7 +121,7 @@ class Sidecar:
     async def _live(self) -> None:
         while True:
             try:
-                ingest = await self._prepare()
+                ingest, dimensions = await self._prepare()
                 break
             except PostelError as error:
                 if str(error) != self._unready:
@@ -124,15 +132,32 @@ class Sidecar:
             self._writing,
             self._queue,
             self._partitions,
+            self._quarantine,
+            self.telemetry,
             self.settings.dedup_window,
             self.settings.request_deadline,
         )
         self._writers = [asyncio.create_task(_keep_on(writer)) for _ in range(self.settings.writers)]
+        self._watch(dimensions, writer)
         self._ingest = ingest
         log.info("ready")
         await self._maintain(ingest)
 
-    async def _prepare(self) -> Ingest:
+    def _watch(self, dimensions: Dimensions, writer: Writer) -> None:
+        """Show what the parts know of themselves."""
+
+        def last_commit_age() -> dict[str, float]:
+            return {} if writer.committed_at is None else {"": time.monotonic() - writer.committed_at}
+
+        watch, gauge, counter = self.telemetry.watch, GAUGE, COUNTER
+        watch(gauge, "last_commit_age_seconds", "Since a group was last committed.", "", last_commit_age)
+        watch(gauge, "partitions_ahead", "Whole partitions made ahead.", "signal", self._partitions.ahead)
+        watch(gauge, "quarantine_bytes", "Refused records.", "", lambda: {"": self._quarantine.size_bytes})
+        watch(gauge, "dimension_rows_cached", "Rows whose ids are cached.", "table", dimensions.sizes)
+        watch(counter, "dimension_rows_missed", "Rows looked for in the database.", "table", lambda: dimensions.missed)
+        watch(counter, "dimension_rows_created", "Rows that were new to it.", "table", lambda: dimensions.created)
+
+    async def _prepare(self) -> tuple[Ingest, Dimensions]:
         async with self._control.transaction() as connection:
             may_migrate = await connection.fetchval(query("migrations", "may-migrate"))
         if may_migrate:
@@ -145,9 +170,9 @@ class Sidecar:
         dimensions = Dimensions(
             self._control, self.settings.max_cached_resources, self.settings.max_cached_series, limits
         )
-        ingest = Ingest(self.settings, self._promotion, dimensions, self._queue, digest_key)
+        ingest = Ingest(self.settings, self._promotion, dimensions, self._queue, digest_key, self.telemetry.count)
         await self._share_verdicts(ingest)
-        return ingest
+        return ingest, dimensions
 
     async def _maintain(self, ingest: Ingest) -> None:
         partitions_at = time.monotonic() + _PARTITIONS_ROUND_S
@@ -155,6 +180,7 @@ class Sidecar:
             await asyncio.sleep(_ROUND_S)
             try:
                 await self._share_verdicts(ingest)
+                await self._quarantine.prune(self._control)
                 if time.monotonic() >= partitions_at:
                     partitions_at = time.monotonic() + _PARTITIONS_ROUND_S
                     await maintain(self._control, self._partitions, self.settings)

@@ -6,17 +6,45 @@ Source: docs/operate.md, "Health and own telemetry".
 import logging
 import re
 import sys
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeAlias
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from exporter.batch import Batch, Outcome
+from exporter.otlp.records import LOGS, METRICS, SPANS
 
+# When a counter was made is of no use to anybody here, and doubles what is scraped.
+disable_created_metrics()
 _BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _MAX_AGENTS = 100
 _MAX_AGENT_LENGTH = 64
 _NOT_IN_AN_AGENT = re.compile(r"[^A-Za-z0-9._-]")
+
+
+Metric: TypeAlias = GaugeMetricFamily | CounterMetricFamily
+GAUGE, COUNTER = GaugeMetricFamily, CounterMetricFamily
+
+
+class _Watched(Collector):
+    """A metric that somebody else keeps."""
+
+    def __init__(
+        self, kind: type[Metric], name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._new, self._read, self._has_label = partial(kind, name, text, labels=[label] if label else []), read, label
+
+    def collect(self) -> Iterable[Metric]:
+        """The values of now."""
+        family = self._new()
+        for text, value in self._read().items():
+            family.add_metric([text] if self._has_label else [], value)
+        yield family
 
 
 class Telemetry:
@@ -25,6 +53,13 @@ class Telemetry:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         make = {"registry": self._registry, "namespace": "postel"}
+        self.received = Counter(
+            "received_records",
+            "Records of bodies that were answered: accepted + deduplicated + dropped + rejected.",
+            ["signal"],
+            **make,  # type: ignore[arg-type]
+        )
+        self.dropped = Counter("dropped_records", "Records dropped by configuration.", ["signal"], **make)  # type: ignore[arg-type]
         self.accepted = Counter("accepted_records", "Records stored.", ["signal"], **make)  # type: ignore[arg-type]
         self.deduplicated = Counter(
             "deduplicated_records",
@@ -49,19 +84,43 @@ class Telemetry:
             buckets=_BUCKETS,
             **make,  # type: ignore[arg-type]
         )
+        self.commit = Histogram(
+            "commit_seconds",
+            "From a group's first statement to its COMMIT.",
+            buckets=_BUCKETS,
+            **make,  # type: ignore[arg-type]
+        )
+        self.failures = Counter(
+            "write_failures",
+            "Attempts to store a group that failed, by what PostgreSQL or its driver said.",
+            ["error"],
+            **make,  # type: ignore[arg-type]
+        )
         self.in_flight = Gauge("in_flight_bytes", "Reserved by requests under way.", **make)  # type: ignore[arg-type]
+        for signal in (SPANS, LOGS, METRICS):
+            # Counted from nothing: rates are right from the first record on.
+            for counter in (self.received, self.accepted, self.deduplicated, self.dropped):
+                counter.labels(signal)
+
+    def watch(
+        self, kind: type[Metric], name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Show a gauge or counter whose values by `label` are read when somebody asks for them."""
+        self._registry.register(_Watched(kind, f"postel_{name}", text, label, read))
 
     def count(self, batch: Batch, outcome: Outcome, sanitised: dict[str, int]) -> None:
         """Count what became of one request's records."""
         signal = batch.signal.name
+        self.received.labels(signal).inc(batch.received)
         self.accepted.labels(signal).inc(outcome.stored)
         self.deduplicated.labels(signal).inc(outcome.deduplicated)
-        conflicts = outcome.rejected
-        for refusal in batch.refusals:
+        unknown = outcome.rejected
+        for refusal in batch.refusals + batch.found:
             self.rejected.labels(signal, refusal.reason).inc(refusal.count)
-            conflicts -= refusal.count
-        if conflicts > 0:
-            self.rejected.labels(signal, "conflict").inc(conflicts)
+            unknown -= refusal.count
+        if unknown > 0:
+            # The answer to an earlier attempt tells how many: hardly anything else is refused this late.
+            self.rejected.labels(signal, "conflict").inc(unknown)
         for reason, count in sanitised.items():
             self.sanitised.labels(signal, reason).inc(count)
 

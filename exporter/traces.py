@@ -49,6 +49,14 @@ class Traces:
         """The records of a request's body."""
         return codec.spans(body)
 
+    def original(self, codec: Codec, record: Span, _ordinal: int | None) -> export.Json:
+        """A record as OTLP/JSON. Raises UndecodableBody."""
+        return export.refused_span(codec, record)
+
+    def count(self, _record: Span) -> int:
+        """How many records of the signal one stands for."""
+        return 1
+
     def roll_up(self, rows: Sequence[Row]) -> tuple[str, list[list[Any]]]:
         """The statement that keeps otel_traces up to date with newly stored rows, and its arguments."""
         return query("spans", "upsert-traces"), roll_up(rows)
@@ -67,8 +75,9 @@ class Traces:
         put = out[0].append
         for part in chunk:
             later: list[Span] = []
+            places: list[int] = []
             resource_id, scope_id = part.resource[0], part.scope[0]
-            for span in part.records:
+            for ordinal, span in zip(part.ordinals, part.records, strict=True):
                 trace_id, span_id = span.trace_id, span.span_id
                 if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
                     intake.refuse(part, *_no_identity(span), partial(export.refused_span, codec, span))
@@ -86,6 +95,7 @@ class Traces:
                     if not series_id:
                         cardinality.clipped = 0
                         later.append(span)
+                        places.append(ordinal)
                         continue
                     if series.duplicates or (on_row and ids.count(0) != len(on_row)):
                         codec.findings.sanitise("duplicate_key", ids.count(0) - len(on_row) + series.duplicates)
@@ -131,10 +141,11 @@ class Traces:
                         escape_nul(span.trace_state) if span.trace_state else None,
                         message,
                         b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                        ordinal,
                     )
                 )
             if later:
-                again.append(Part(later, part.resource, part.scope))
+                again.append(part.again(later, places))
         return SPAN_SERIES, missing, again
 
     def _new_series(self, scope: Known, span: Span, key: tuple[Any, ...], ids: list[int]) -> Series:

@@ -10,18 +10,21 @@ from random import random
 from time import monotonic
 from typing import Any
 
-from exporter.batch import CONFLICT_MESSAGE, Batch, Outcome, Row, Signal
+from exporter.batch import Batch, Outcome, Row, Signal, unstorable
 from exporter.check import CONFLICT, SAME, judge, owner
-from exporter.database import Connection, Database, copy
-from exporter.errors import BadData, Deadlock, Duplicate, ShuttingDown, StorageUnavailable, Unavailable
-from exporter.otlp.anyvalue import escape_nul
+from exporter.database import Connection, Database, copy, savepoint
+from exporter.errors import BadData, Deadlock, Duplicate, NoPartition, ShuttingDown, StorageUnavailable, Unavailable
 from exporter.otlp.records import Refusal
 from exporter.partitions import Partitions
+from exporter.quarantine import Quarantine
+from exporter.telemetry import Telemetry
 from sql import query
 
 _STICKY_GROUPS = 100
 _RETRY_S = 0.2
 _DEADLOCK_RETRIES = 3
+_MAX_LABEL = 64
+_CONFLICT_MESSAGE = "another record is stored under the same ids and time; the first is kept"
 
 
 class Queue:
@@ -67,11 +70,21 @@ class Writer:
     """Identical tasks that take groups off the queue and store each in one transaction."""
 
     def __init__(
-        self, database: Database, queue: Queue, partitions: Partitions, dedup_window_s: float, deadline_s: float
+        self,
+        database: Database,
+        queue: Queue,
+        partitions: Partitions,
+        quarantine: Quarantine,
+        telemetry: Telemetry,
+        dedup_window_s: float,
+        deadline_s: float,
     ) -> None:
         self._database, self._queue, self._partitions = database, queue, partitions
+        self._quarantine, self._telemetry = quarantine, telemetry
         self._dedup_window_s, self._deadline_s = dedup_window_s, deadline_s
         self._sticky = 0
+        self.committed_at: float | None = None
+        """When a group was last committed, by the monotonic clock."""
 
     async def run(self) -> None:
         """Write until the queue is closed and empty."""
@@ -81,136 +94,202 @@ class Writer:
     async def _write(self, group: list[Batch]) -> None:
         """Store a group whatever it takes: every batch's future is resolved afterwards."""
         try:
-            await self._attempt(group, monotonic() + self._deadline_s)
-        except BadData as error:
-            await self._split(group, error)
+            await self._attempt(group)
+        except BadData:
+            await self._split(group)
         except Unavailable as error:
             _fail(group, error)
         except Exception as error:
             _fail(group, StorageUnavailable(f"unexpected {type(error).__name__}"))
             raise
 
-    async def _split(self, group: list[Batch], error: BadData) -> None:
+    async def _split(self, group: list[Batch]) -> None:
         """Nobody's good records go down with one bad one."""
-        if len(group) == 1:
-            _fail(group, StorageUnavailable(f"PostgreSQL refuses a record: {error}"))
-            return
         middle = len(group) // 2
         await self._write(group[:middle])
         await self._write(group[middle:])
 
-    async def _attempt(self, group: list[Batch], deadline: float) -> None:
-        check, deadlocks, forgot = self._sticky > 0, 0, False
+    async def _attempt(self, group: list[Batch]) -> None:
+        deadline = monotonic() + self._deadline_s
+        check, deadlocks, piecewise = self._sticky > 0, 0, False
         self._sticky -= check
         while True:
             try:
-                outcomes = await self._store(group, check)
+                began = monotonic()
+                outcomes = await self._store(group, check, piecewise)
             except Duplicate:
                 check, self._sticky = True, _STICKY_GROUPS
                 if monotonic() > deadline:
                     raise StorageUnavailable("duplicates did not end") from None
-            except BadData:
-                if forgot:
-                    raise
-                # A partition that was there may have been dropped by somebody else.
-                forgot = True
+            except NoPartition:
+                # It was there, and was dropped by somebody else.
                 self._partitions.forget()
+                if monotonic() > deadline:
+                    raise StorageUnavailable("partitions did not stay") from None
+            except BadData:
+                if len(group) > 1:
+                    raise
+                if piecewise:
+                    raise StorageUnavailable("PostgreSQL refuses more than records") from None
+                piecewise = True
             except Deadlock:
                 deadlocks += 1
                 if deadlocks > _DEADLOCK_RETRIES:
                     raise StorageUnavailable("deadlocks did not end") from None
                 await asyncio.sleep(random() * 0.05 * deadlocks)
-            except StorageUnavailable:
+            except StorageUnavailable as error:
+                self._telemetry.failures.labels(str(error)[:_MAX_LABEL]).inc()
                 # Whether the transaction was committed may be unknown: the ledger tells on the next attempt.
                 if monotonic() + _RETRY_S > deadline:
                     raise
                 await asyncio.sleep(_RETRY_S * (0.5 + random()))
             else:
+                self._telemetry.commit.observe(monotonic() - began)
+                self.committed_at = monotonic()
                 for batch, outcome in zip(group, outcomes, strict=True):
                     if not batch.done.done():
                         batch.done.set_result(outcome)
                 return
 
-    async def _store(self, group: list[Batch], check: bool) -> list[Outcome]:
+    async def _store(self, group: list[Batch], check: bool, piecewise: bool) -> list[Outcome]:
         await self._partitions.ensure(group)
         async with self._database.transaction() as connection:
             outcomes = await self._claim(connection, group)
             fresh = [batch for batch in group if batch.digest not in outcomes]
             for batch in fresh:
-                outcomes[batch.digest] = batch.outcome()
+                batch.forget_attempt()
             # Sorted, so that two groups of the same traces do not wait for each other in a circle.
             for signal in sorted({batch.signal.name: batch.signal for batch in fresh}.values(), key=lambda s: s.name):
                 batches = [batch for batch in fresh if batch.signal is signal]
-                outcomes |= await _store_signal(connection, signal, batches, check)
-            await _quarantine(connection, fresh)
+                await _store_signal(connection, signal, batches, check, piecewise)
+            outcomes |= {batch.digest: batch.outcome() for batch in fresh}
+            await _amend(connection, [batch for batch in fresh if batch.found or batch.deduplicated])
+            await self._quarantine.keep(connection, fresh)
         return [outcomes[batch.digest] for batch in group]
 
     async def _claim(self, connection: Connection, group: list[Batch]) -> dict[bytes, Outcome]:
         """Enter the group in the ledger; returns the stored answers of bodies that were committed before."""
-        rows = sorted(_ledger_row(batch) for batch in group)
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        claimed = await connection.fetch(query("ledger", "claim-bodies"), *columns, self._dedup_window_s)
-        repeated = set(columns[0]) - {row[0] for row in claimed}
+        batches = {batch.digest: batch for batch in group}
+        repeated = await _enter(connection, group)
         if not repeated:
             return {}
+        expired = await connection.fetch(query("ledger", "expire-bodies"), sorted(repeated), self._dedup_window_s)
+        if expired:
+            repeated -= {row[0] for row in expired}
+            repeated |= await _enter(connection, [batches[row[0]] for row in expired])
         answers = await connection.fetch(query("ledger", "find-answers"), sorted(repeated))
-        received = {batch.digest: batch.received for batch in group}
-        return {d: Outcome(rejected, message, 0, received[d] - rejected) for d, rejected, message in answers}
+        if len(answers) < len(repeated):
+            raise StorageUnavailable("a body's ledger row was pruned at this moment")
+        return {row["body_digest"]: _stored_answer(batches[row["body_digest"]], row) for row in answers}
+
+
+async def _enter(connection: Connection, batches: Sequence[Batch]) -> set[bytes]:
+    """Enter bodies in the ledger; returns the digests of those that are there already."""
+    rows = sorted(_ledger_row(batch) for batch in batches)
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    claimed = await connection.fetch(query("ledger", "claim-bodies"), *columns)
+    return set(columns[0]) - {row[0] for row in claimed}
+
+
+def _stored_answer(batch: Batch, row: Any) -> Outcome:
+    """The answer in the ledger: the batch's own, if an attempt was committed without our hearing of it."""
+    outcome = Outcome(row["rejected"], row["message"], row["stored"], row["deduplicated"])
+    return outcome if row["claim"] == batch.claim else outcome.again()
 
 
 def _ledger_row(batch: Batch) -> tuple[Any, ...]:
+    batch.forget_attempt()
     outcome = batch.outcome()
     counts = (batch.received, outcome.stored, 0, outcome.rejected)  # nothing is dropped as a whole record
     low, high = batch.keys or (None, None)
-    return (batch.digest, batch.signal.name, *counts, outcome.message, low, high)
+    return (batch.digest, batch.signal.name, *counts, outcome.message, low, high, batch.claim)
+
+
+async def _amend(connection: Connection, batches: Sequence[Batch]) -> None:
+    """Enter what was found when it came to storing."""
+    if batches:
+        outcomes = [(batch.digest, batch.outcome()) for batch in batches]
+        rows = sorted((digest, o.stored, o.deduplicated, o.rejected, o.message) for digest, o in outcomes)
+        await connection.execute(query("ledger", "amend-bodies"), *map(list, zip(*rows, strict=True)))
 
 
 async def _store_signal(
-    connection: Connection, signal: Signal, batches: Sequence[Batch], check: bool
-) -> dict[bytes, Outcome]:
-    """COPY the batches' rows and keep the rollup; returns the outcomes that are not what the batches expected."""
+    connection: Connection, signal: Signal, batches: Sequence[Batch], check: bool, piecewise: bool
+) -> None:
     tables = [[row for batch in batches for row in batch.rows[i]] for i in range(len(signal.tables))]
-    amended: dict[bytes, Outcome] = {}
     if signal.finder is not None and (check or any(batch.late for batch in batches)):
-        amended, tables = await _check(connection, signal, batches, tables)
+        tables = await _check(connection, signal, batches, tables)
+    if not piecewise:
+        await _put(connection, signal, tables)
+        return
+    (batch,) = batches
+    by_problem: dict[tuple[str, str], list[int]] = {}
+    for ordinal, problem in await _put_pieces(connection, signal, tables):
+        by_problem.setdefault(problem, []).append(ordinal)
+    for problem, ordinals in by_problem.items():
+        batch.found += await batch.find(ordinals, Refusal(*problem))
+
+
+async def _put(connection: Connection, signal: Signal, tables: Sequence[list[Row]]) -> None:
+    """COPY rows and keep the rollup."""
     for table, rows in zip(signal.tables, tables, strict=True):
         if rows:
             await copy(connection, table, rows)
     if tables[0] and (rollup := signal.roll_up(tables[0])) is not None:
         statement, columns = rollup
         await connection.execute(statement, *columns)
-    return amended
+
+
+async def _put_pieces(
+    connection: Connection, signal: Signal, tables: list[list[Row]]
+) -> list[tuple[int, tuple[str, str]]]:
+    """Store the records that PostgreSQL takes; returns the ordinals of the others, each found by halving, with what is
+    wrong with it."""
+    facts = [(i, row) for i in range(signal.facts) for row in tables[i]]
+    try:
+        async with savepoint(connection):
+            await _put(connection, signal, tables)
+        return []
+    except BadData as error:
+        if len(facts) == 1:
+            ((_, row),) = facts
+            return [(row[-1], unstorable(error))]
+    middle = len(facts) // 2
+    refused = []
+    for half in (facts[:middle], facts[middle:]):
+        piece = [[row for i, row in half if i == table] for table in range(len(tables))]
+        for i in range(signal.facts, len(signal.tables)):
+            piece[i] = _children(signal, piece, tables, i)
+        refused += await _put_pieces(connection, signal, piece)
+    return refused
 
 
 async def _check(
     connection: Connection, signal: Signal, batches: Sequence[Batch], tables: list[list[Row]]
-) -> tuple[dict[bytes, Outcome], list[list[Row]]]:
+) -> list[list[Row]]:
     """Leave out the rows that are stored already; what is stored under the same key with other content is refused."""
     assert signal.finder is not None
     if any(batch.late for batch in batches):
         await connection.execute(query("ledger", "lock-late-records"))
-    counts = {batch.digest: [0, 0] for batch in batches}
     kept = list(tables)
+    conflicts: dict[bytes, list[int]] = {}
     for i, table in enumerate(signal.tables[: signal.facts]):
         if not tables[i]:
             continue
         children = list(zip(signal.tables, tables, strict=True))[signal.facts :]
         verdicts = await judge(connection, signal.finder, table, tables[i], children)
         owners = [batch for batch in batches for _ in batch.rows[i]]
-        for verdict, batch in zip(verdicts, owners, strict=True):
-            counts[batch.digest][0] += verdict == CONFLICT
-            counts[batch.digest][1] += verdict == SAME
+        for verdict, batch, row in zip(verdicts, owners, tables[i], strict=True):
+            batch.deduplicated += verdict == SAME
+            if verdict == CONFLICT:
+                conflicts.setdefault(batch.digest, []).append(row[-1])
         kept[i] = [row for row, verdict in zip(tables[i], verdicts, strict=True) if verdict not in (CONFLICT, SAME)]
-    if not any(map(any, counts.values())):
-        return {}, tables
+    for batch in batches:
+        if batch.digest in conflicts:
+            batch.found += await batch.find(conflicts[batch.digest], Refusal("conflict", _CONFLICT_MESSAGE))
     for i in range(signal.facts, len(signal.tables)):
         kept[i] = _children(signal, kept, tables, i)
-    amended = {b.digest: b.outcome(*counts[b.digest]) for b in batches if any(counts[b.digest])}
-    rows = sorted((d, o.stored, o.deduplicated, o.rejected, o.message) for d, o in amended.items())
-    await connection.execute(query("ledger", "amend-bodies"), *map(list, zip(*rows, strict=True)))
-    conflicts = [(b, Refusal("conflict", CONFLICT_MESSAGE, b"", counts[b.digest][0])) for b in batches]
-    await _keep_refusals(connection, [(b, refusal) for b, refusal in conflicts if refusal.count])
-    return amended, kept
+    return kept
 
 
 def _children(signal: Signal, kept: list[list[Row]], tables: list[list[Row]], i: int) -> list[Row]:
@@ -218,20 +297,6 @@ def _children(signal: Signal, kept: list[list[Row]], tables: list[list[Row]], i:
     width = signal.tables[i].key_width
     owners = {owner(row, width) for rows in kept[: signal.facts] for row in rows}
     return [row for row in tables[i] if owner(row, width) in owners]
-
-
-async def _quarantine(connection: Connection, batches: Sequence[Batch]) -> None:
-    await _keep_refusals(connection, [(batch, refusal) for batch in batches for refusal in batch.refusals])
-
-
-async def _keep_refusals(connection: Connection, refusals: Sequence[tuple[Batch, Refusal]]) -> None:
-    if not refusals:
-        return
-    rows = [
-        (b.signal.name, r.reason, escape_nul(r.message), r.count, r.resource_id, escape_nul(r.record.decode()) or None)
-        for b, r in refusals
-    ]
-    await connection.execute(query("ledger", "quarantine-records"), *map(list, zip(*rows, strict=True)))
 
 
 def _fail(group: Sequence[Batch], error: Exception) -> None:

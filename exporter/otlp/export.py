@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+import msgspec
+
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import attributes_to_otlp, double_to_otlp, to_otlp
 
@@ -43,6 +45,13 @@ def request(signal: str, groups: Iterable[ResourceGroup]) -> Json:
             for of, schema_url, parts in groups
         ]
     }
+
+
+def with_record(signal: str, around: Json, record: bytes) -> Json:
+    """A request made of one resource and scope, with one record in it, which is OTLP/JSON."""
+    resources, scopes, records = _ENVELOPES[signal]
+    around[resources][0][scopes][0][records] = [msgspec.Raw(record)]
+    return around
 
 
 def resource(record: r.Resource) -> Json:

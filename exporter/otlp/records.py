@@ -232,14 +232,14 @@ class Refusal(Struct):
 
     `reason` is a short slug (it becomes a metric label), `message` one sentence naming the field; `record` is the
     record as OTLP/JSON where it can be read, else b""; `count` is how many records of the signal it stands for;
-    `resource_id` is filled in when its resource is known.
+    `context` is the request around it as OTLP/JSON: resource, scope and their schema URLs, and no record.
     """
 
     reason: str
     message: str
     record: bytes = b""
     count: int = 1
-    resource_id: int = 0
+    context: bytes = b""
 
 
 class Findings(Struct):

@@ -56,8 +56,7 @@ def is_ready(running: Sidecar) -> bool:
 
 async def send(running: Sidecar, signal: str, body: bytes, encoding: Encoding = Encoding.PROTOBUF) -> Outcome:
     """What is answered to a body."""
-    outcome, _, _ = await running.ingest.take(signal, encoding, body, running.ingest.digest(signal, encoding, body))
-    return outcome
+    return await running.ingest.take(signal, encoding, body, running.ingest.digest(signal, encoding, body))
 
 
 async def send_until_stored(running: Sidecar, signal: str, body: bytes) -> Outcome:

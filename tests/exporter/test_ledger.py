@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from exporter.batch import Batch, Outcome
+from exporter.cli import main
 from exporter.errors import ShuttingDown
 from exporter.otlp.http import Encoding
 from exporter.otlp.records import METRICS
@@ -54,12 +55,10 @@ def test_same_body_is_answered_as_before_also_after_a_restart(store: str) -> Non
 
 def test_same_body_at_once_is_stored_once_and_counted_once(store: str) -> None:
     async def session(running: Sidecar) -> tuple[list[Outcome], str]:
-        ingest, telemetry = running.ingest, running.telemetry
+        ingest = running.ingest
         body = PARTLY_BAD[0], Encoding.PROTOBUF, PARTLY_BAD[1]
-        taken = await asyncio.gather(*(ingest.take(*body, ingest.digest(*body)) for _ in range(8)))
-        for outcome, batch, sanitised in taken:
-            telemetry.count(batch, outcome, sanitised)
-        return [outcome for outcome, _, _ in taken], telemetry.exposition().decode()
+        outcomes = await asyncio.gather(*(ingest.take(*body, ingest.digest(*body)) for _ in range(8)))
+        return outcomes, running.telemetry.exposition().decode()
 
     outcomes, exposition = run(store, session)
     assert counts(store) == {"spans": 2, "logs": 0, "points": 0, "rejected": 1, "bodies": 1}
@@ -88,6 +87,27 @@ def test_the_window_ends(store: str) -> None:
     assert [o.stored for o in outcomes] == [1, 1, 0, 0, 1, 0], "a log has no key of its own, a span has"
     assert [o.deduplicated for o in outcomes] == [0, 0, 1, 1, 0, 1]
     assert counts(store) == {"spans": 1, "logs": 2, "points": 0, "rejected": 0, "bodies": 2}
+    assert daily(store) == [("logs", 2, 2, 0, 0, 0), ("spans", 2, 1, 1, 0, 0)]
+
+
+def daily(url: str) -> list[tuple[str | int, ...]]:
+    """(signal, received, stored, deduplicated, dropped, rejected) of all days together."""
+    columns = "received", "stored", "deduplicated", "dropped", "rejected"
+    sums = ", ".join(f"sum({column})::int AS {column}" for column in columns)
+    rows = ask(url, f"SELECT signal, {sums} FROM v_otel_ingest_ledger GROUP BY signal ORDER BY signal")
+    return [tuple(row.values()) for row in rows]
+
+
+def test_daily_totals_outlive_the_pruned_bodies(store: str) -> None:
+    sent(store, PARTLY_BAD, *(logs(log(f"{i}")) for i in range(30)))
+    before = daily(store)
+    assert before == [("logs", 30, 30, 0, 0, 0), ("spans", 3, 2, 0, 0, 1)]
+    assert main(["maintain", "--database-url", store]) == 0
+    assert counts(store)["bodies"] == 31, "the window is not over"
+    ask(store, "SELECT", given="UPDATE otel_ingest_ledger SET committed_at = now() - interval '7 h'")
+    assert main(["maintain", "--database-url", store]) == 0
+    assert counts(store)["bodies"] == 0
+    assert daily(store) == before
 
 
 def test_a_body_with_a_log_without_any_time_is_never_suppressed(store: str) -> None:

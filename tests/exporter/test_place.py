@@ -4,12 +4,13 @@ import time
 
 from exporter.errors import UndecodableBody
 from exporter.otlp.protobuf import ProtobufCodec
+from exporter.otlp.records import SPANS, ScopeRecords
 from exporter.place import Intake, Part, Receipts, Window, optional_id, signed, signed32
 from exporter.promotion import load
 
 
 def new_place() -> Intake:
-    return Intake(ProtobufCodec(), load(), Window(1, 100, Receipts()), [])
+    return Intake(SPANS, ProtobufCodec(), load(), Window(1, 100, Receipts()), [])
 
 
 def test_unsigned_integers_keep_their_bits() -> None:
@@ -53,7 +54,7 @@ def test_refusals_are_counted_by_record_and_keep_what_can_be_read() -> None:
     def unreadable() -> dict[str, object]:
         raise UndecodableBody("no such thing")
 
-    place, part = new_place(), Part([], (7, b"r"), (1, b"s"))
+    place, part = new_place(), Part([], [], ScopeRecords(b"", "", b"", "", []), (7, b"r"), (1, b"s"))
     place.refuse(part, "reason", "message", lambda: {"name": "n"})
     place.refuse(part, "reason", "message", unreadable, 3)
-    assert [(r.count, r.record, r.resource_id) for r in place.refusals] == [(1, b'{"name":"n"}', 7), (3, b"", 7)]
+    assert [(r.count, r.record) for r in place.refusals] == [(1, b'{"name":"n"}'), (3, b"")]

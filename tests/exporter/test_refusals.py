@@ -56,11 +56,3 @@ def test_a_bound_of_minus_zero_is_another_series(store: str) -> None:
         both.histogram.data_points.append(HistogramDataPoint(time_unix_nano=NOW + i, explicit_bounds=[bound]))
     sent(store, metrics(both))
     assert len(ask(store, "SELECT FROM otel_metric_series_dim")) == 2
-
-
-def test_a_refused_record_is_kept_with_its_resource(store: str) -> None:
-    sent(store, spans(span(0, 1, name="lost")))
-    (row,) = ask(store, "SELECT reason, record, resource FROM otel_rejected_records")
-    assert row["reason"] == "invalid_trace_id"
-    assert json.loads(row["record"])["name"] == "lost"
-    assert row["resource"] is not None

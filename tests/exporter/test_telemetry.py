@@ -2,9 +2,11 @@
 
 import asyncio
 
+import asyncpg
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.otlp.http import PATHS
+from exporter.otlp.records import LOGS, METRICS, SPANS
 from exporter.telemetry import Telemetry
 from tests.exporter.asking import Postel, postel
 from tests.exporter.sending import NOW, gauge, log, logs, metrics, point, span, spans
@@ -37,10 +39,53 @@ def test_what_is_counted(store: str) -> None:
         'acknowledgement_seconds_count{signal="spans"}': 3,
         'sanitised_values_total{reason="unreadable_id",signal="logs"}': 1,
         "in_flight_bytes": 0,
+        'received_records_total{signal="spans"}': 7,
+        'dropped_records_total{signal="spans"}': 0,
+        'dimension_rows_created_total{table="otel_span_series_dim"}': 2,
+        'dimension_rows_missed_total{table="otel_span_series_dim"}': 2,
+        'dimension_rows_cached{table="otel_resources_dim"}': 1,
+        'partitions_ahead{signal="logs"}': 2,
     }
     assert {name: found.get(f"postel_{name}") for name in expected} == expected
     refused = {name: count for name, count in found.items() if "rejected_records_total" in name}
     assert sum(refused.values()) == 3  # the same record once more is refused once more
+    assert 0 <= found["postel_last_commit_age_seconds"] < 60
+    assert found["postel_commit_seconds_count"] >= 4
+    assert found["postel_quarantine_bytes"] > 100
+    assert sums(found) == {"spans": (7, 7), "logs": (3, 3), "metrics": (2, 2)}
+
+
+def test_failures_to_write_are_counted_by_what_postgresql_said(store: str) -> None:
+    async def session() -> dict[str, float]:
+        async with postel(store, {"STATEMENT_TIMEOUT": "300ms", "REQUEST_DEADLINE": "500ms"}) as app:
+            blocker = await asyncpg.connect(store)
+            async with blocker.transaction():
+                await blocker.execute("LOCK TABLE otel_logs_fact IN ACCESS EXCLUSIVE MODE")
+                assert (await app.post("/v1/logs", logs(log("x"))[1])).status_code == 503
+            await blocker.close()
+            async with asyncio.timeout(20):
+                while (await app.post("/v1/logs", logs(log("x"))[1])).status_code != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            return await _samples(app)
+
+    found = asyncio.run(session())
+    assert sum(count for name, count in found.items() if name.startswith("postel_write_failures_total{")) >= 1
+    # The first attempt may have landed after its answer: then the second one found it.
+    assert sums(found)["logs"] in ((1, 1), (2, 2))
+
+
+def sums(found: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """By signal: the records received, and all that is known to have become of them."""
+
+    def total(name: str, signal: str) -> float:
+        marks = f"postel_{name}_records_total{{", f'signal="{signal}"'
+        return sum(count for sample, count in found.items() if all(mark in sample for mark in marks))
+
+    became = "accepted", "deduplicated", "dropped", "rejected"
+    return {
+        signal: (total("received", signal), sum(total(name, signal) for name in became))
+        for signal in (SPANS, LOGS, METRICS)
+    }
 
 
 def test_senders_are_counted_by_their_product(store: str) -> None:
