@@ -6,7 +6,7 @@ A body goes `body` -> `ingest` (`otlp` -> `traces|logs|metrics` -> `dimensions`)
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -42,8 +42,6 @@ _STATUS: dict[type[errors.PostelError], tuple[int, int]] = {
 """Error -> HTTP status and google.rpc.Code (3 invalid argument, 4 deadline, 7 permission denied, 8 exhausted,
 14 unavailable, 16 unauthenticated)."""
 _RPC_CODES = {404: 5, 405: 12}
-_MEMORY_FACTOR = 4
-"""Bytes reserved for one byte of a decompressed body: the records and rows made of it."""
 
 HINTS = """\
 curl '{0}/api/services?since=1h'              # what sends here; POST OTLP to /v1/traces, /v1/logs, /v1/metrics
@@ -57,6 +55,7 @@ curl '{0}/api/spans?since=15m&format=otlp'    # every field, as it was sent
 def create_app(sidecar: Sidecar, tokens: Tokens) -> Starlette:
     """The application around a sidecar, which it starts, for those who bring one of the tokens."""
     reading = ReadDatabase(sidecar.database_url, sidecar.settings)
+    sidecar.databases.append(reading)
     reads = query_routes(reading)
 
     @asynccontextmanager
@@ -118,7 +117,7 @@ async def _take(sidecar: Sidecar, signal: str, request: Request) -> Response:
         response = Response(content, media_type=answer_in.value)
     except ClientDisconnect:
         response = Response(status_code=400)
-    except errors.PostelError as error:
+    except (errors.RequestError, errors.Unavailable) as error:
         response = _refusal(answer_in, error)
     except Exception:
         # Nobody's telemetry is lost to a defect of ours: the sender keeps it.
@@ -130,16 +129,20 @@ async def _take(sidecar: Sidecar, signal: str, request: Request) -> Response:
 
 async def _stored(sidecar: Sidecar, signal: str, answer_in: Encoding, request: Request) -> bytes:
     settings, telemetry = sidecar.settings, sidecar.telemetry
-    ingest = sidecar.ingest
-    sidecar.admit()
-    digest = partial(ingest.digest, signal, answer_in)
-    content, digested = await body.read(request, settings.max_body_bytes, settings.body_stall_timeout, digest)
-    started = time.monotonic()
-    with sidecar.reserve(len(content) * _MEMORY_FACTOR):
-        outcome = await ingest.take(signal, answer_in, content, digested)
+    async with sidecar.admission.visit(_client(request, settings)) as visit:
+        ingest = sidecar.ingest
+        content, digested = await body.read(request, settings, visit, partial(ingest.digest, signal, answer_in))
+        started = time.monotonic()
+        outcome = await ingest.take(signal, answer_in, content, digested, visit)
     telemetry.acknowledgement.labels(signal).observe(time.monotonic() - started)
     telemetry.count_sender(request.headers.get("user-agent", ""))
     return success(answer_in, signal, outcome.rejected, outcome.message)
+
+
+def _client(request: Request, settings: Settings) -> Hashable:
+    """Who sends, as far as taking turns goes: a gateway's address may stand for many, whom their tokens tell apart."""
+    address = request.client.host if request.client else ""
+    return address if settings.ingest_token_file is None else (address, request.headers.get("authorization"))
 
 
 def _refusal(answer_in: Encoding | None, error: errors.PostelError) -> Response:

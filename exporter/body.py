@@ -1,52 +1,64 @@
-"""A request's body, read against its limits and deadlines, and decompressed.
+"""A request's body, read against its limits and deadlines, counted as it arrives, and decompressed.
 
 Source: docs/ingest.md, "HTTP".
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from starlette.requests import ClientDisconnect, Request
 
+from exporter.admission import Visit
 from exporter.errors import BodyStalled, BodyTooLarge
 from exporter.otlp.compression import codings, decompress
+from exporter.settings import Settings
 
 _OFF_LOOP_BYTES = 16 * 1024
 """A longer compressed body is decompressed and digested in a thread: zlib and BLAKE2 let go of the lock."""
-_DRAIN_FACTOR = 2
-_DRAIN_S = 5.0
 
 
 async def read(
-    request: Request, max_bytes: int, stall_s: float, digest: Callable[[bytes], bytes]
+    request: Request, settings: Settings, visit: Visit, digest: Callable[[bytes], bytes]
 ) -> tuple[bytes, bytes]:
-    """The body as it was before compression, and its digest.
+    """The body as it was before compression, and its digest; `visit` holds its bytes from the first one on.
 
-    Raises UnsupportedMediaType, BodyTooLarge, BodyStalled, UndecodableBody; ClientDisconnect where it is cut off.
+    Raises UnsupportedMediaType, BodyTooLarge, BodyStalled, UndecodableBody, Overloaded; ClientDisconnect where it is
+    cut off.
     """
     undo = codings(request.headers.get("content-encoding", ""))
-    body = await _receive(request, max_bytes, stall_s)
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal():
+        _check(int(declared), settings.max_body_bytes)
+        visit.foresee(int(declared))
+    body = await _receive(request, settings, visit)
+    visit.arriving = False
 
     def finish() -> tuple[bytes, bytes]:
-        content = decompress(body, undo, max_bytes)
+        content = decompress(body, undo, settings.max_body_bytes, visit.hold)
         return content, digest(content)
 
     return finish() if len(body) < _OFF_LOOP_BYTES else await asyncio.to_thread(finish)
 
 
-async def _receive(request: Request, max_bytes: int, stall_s: float) -> bytes:
+def _check(size_bytes: int, max_bytes: int) -> None:
+    if size_bytes > max_bytes:
+        raise BodyTooLarge(f"the body has more than max_body_bytes ({max_bytes}) bytes")
+
+
+async def _receive(request: Request, settings: Settings, visit: Visit) -> bytes:
     chunks: list[bytes] = []
     size = 0
     more = True
-    while more:
-        chunk, more = await _chunk(request, stall_s)
-        size += len(chunk)
-        if size > max_bytes:
-            chunks.clear()
-            await _drain(request, more, max_bytes * _DRAIN_FACTOR)
-            raise BodyTooLarge(f"the body has more than max_body_bytes ({max_bytes}) bytes")
-        chunks.append(chunk)
+    try:
+        async with asyncio.timeout(settings.body_timeout):
+            while more:
+                chunk, more = await _chunk(request, settings.body_stall_timeout)
+                size += len(chunk)
+                _check(size, settings.max_body_bytes)
+                visit.hold(size)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise BodyStalled(f"the body did not arrive within body_timeout ({settings.body_timeout:g} s)") from None
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
@@ -59,12 +71,3 @@ async def _chunk(request: Request, stall_s: float) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
-
-
-async def _drain(request: Request, more: bool, max_bytes: int) -> None:
-    """Read on for a while: a client that is still sending would not see the answer."""
-    with suppress(BodyStalled, ClientDisconnect, TimeoutError):
-        async with asyncio.timeout(_DRAIN_S):
-            while more and max_bytes > 0:
-                chunk, more = await _chunk(request, _DRAIN_S)
-                max_bytes -= len(chunk)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
+from exporter.admission import Visit
 from exporter.attributes import Limits, redact
 from exporter.batch import Batch, Find, Outcome, Row, Signal, unstorable
 from exporter.cardinality import Cardinality
@@ -27,7 +28,7 @@ from exporter.place import RECORD, Intake, Part, Receipts, Window
 from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
 from exporter.traces import Traces
-from exporter.writer import Queue
+from exporter.turns import Queue, Turnstile
 
 SLICE = 500
 """Records between two yields to the event loop, and for which missing dimension rows are stored together."""
@@ -60,11 +61,14 @@ class Ingest:
         self._receipts = Receipts()
         self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
         # One body after the other: what the first one teaches, the next ones know.
-        self._decoding = asyncio.Lock()
+        self._decoding = Turnstile()
         self._dropped = frozenset().union(*map(promotion.dropped, OWNERS))
 
-    async def take(self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes) -> Outcome:
-        """Store the records of a body, known by its `digest`; returns the answer when they are committed.
+    async def take(
+        self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes, visit: Visit | None = None
+    ) -> Outcome:
+        """Store the records of a body, known by its `digest`; returns the answer when they are committed. `visit` says
+        whose turn it takes, and holds its bytes until the batch is written.
 
         Raises UndecodableBody, or Unavailable where nothing is known to be stored and the sender is to try again.
         """
@@ -73,13 +77,13 @@ class Ingest:
         problem: UndecodableBody | None = None
         try:
             async with asyncio.timeout(self._settings.request_deadline):
-                async with self._decoding:
+                async with self._decoding.turn(visit and visit.client):
                     try:
                         batch = await self._batch(signal, codec, body, digest)
                     except UndecodableBody as error:
                         # Its sender drops it after a 400: that it came is kept.
                         problem, batch = error, _undecodable(signal, digest, len(body))
-                outcome = await self._committed(batch, codec.findings.sanitised)
+                outcome = await self._committed(batch, codec.findings.sanitised, visit)
         except TimeoutError:
             # A batch that was queued is still written, and the ledger makes the sender's next attempt cheap.
             raise StorageUnavailable("not committed in time; the same body again is safe") from None
@@ -93,22 +97,22 @@ class Ingest:
         Raises UndecodableBody and Unavailable.
         """
         codec = JsonCodec()
-        async with self._decoding:
+        async with self._decoding.turn(None):
             # Whether it landed is told by quarantine, not by the ledger: a digest of its own.
             batch = await self._batch(self._signals[signal_name], codec, body, os.urandom(32))
         batch.replays = rejected_id
         return batch.outcome() if batch.refusals else await self._committed(batch, codec.findings.sanitised)
 
-    async def _committed(self, batch: Batch, sanitised: dict[str, int]) -> Outcome:
+    async def _committed(self, batch: Batch, sanitised: dict[str, int], visit: Visit | None = None) -> Outcome:
         """The answer to a batch, or to one of the same body that is on its way already."""
         if (first := self._in_flight.get(batch.digest)) is not None:
             outcome = (await asyncio.shield(first)).again()
             self._count(batch, outcome, sanitised)
             return outcome
-        await self._enqueue(batch, sanitised)
+        await self._enqueue(batch, sanitised, visit)
         return await asyncio.shield(batch.done)
 
-    async def _enqueue(self, batch: Batch, sanitised: dict[str, int]) -> None:
+    async def _enqueue(self, batch: Batch, sanitised: dict[str, int], visit: Visit | None) -> None:
         def done(future: "asyncio.Future[Outcome]") -> None:
             self._in_flight.pop(batch.digest, None)
             if not future.cancelled() and future.exception() is None:
@@ -118,11 +122,13 @@ class Ingest:
         self._in_flight[batch.digest] = batch.done
         batch.done.add_done_callback(done)
         try:
-            await self._queue.put(batch)
+            await self._queue.put(batch, visit and visit.client)
         except BaseException:
             # Nobody will write it: the same body again must not wait for it.
             del self._in_flight[batch.digest]
             raise
+        if visit is not None:
+            visit.keep_until(batch.done)
 
     def digest(self, signal: str, encoding: Encoding, body: bytes) -> bytes:
         """What a body is known by in the ledger, whatever its compression."""

@@ -83,7 +83,11 @@ class Settings(Struct, frozen=True):
     max_body_bytes: Bytes
     max_attribute_value_bytes: Annotated[int, between(size_in_bytes, "16B", "1GiB")]
     max_attributes: Count
+    max_header_bytes: Annotated[int, between(size_in_bytes, "1KiB", "1MiB")]
     body_stall_timeout: Timeout
+    body_timeout: Timeout
+    idle_timeout: Timeout
+    max_waiting_connections: Count
     request_deadline: Timeout
     max_inflight_bytes: Bytes
     shutdown_grace: Annotated[float, between(seconds, "3s", "1h")]

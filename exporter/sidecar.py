@@ -6,15 +6,16 @@ Source: docs/operate.md, "Health and own telemetry", "Data life".
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from typing import Protocol
 
 from exporter import migrations
+from exporter.admission import Admission
 from exporter.attributes import Limits
 from exporter.cardinality import Cardinality
 from exporter.database import Connection, Database
 from exporter.dimensions import Dimensions, key_hash
-from exporter.errors import Overloaded, PostelError, ShuttingDown, StorageUnavailable
+from exporter.errors import PostelError, ShuttingDown, StorageUnavailable
 from exporter.ingest import Ingest
 from exporter.maintenance import maintain
 from exporter.otlp.anyvalue import escape_nul, unescape_nul
@@ -23,14 +24,27 @@ from exporter.promotion import Promotion
 from exporter.quarantine import Quarantine
 from exporter.settings import Settings
 from exporter.telemetry import COUNTER, GAUGE, Telemetry
-from exporter.writer import Queue, Writer
+from exporter.turns import Queue
+from exporter.writer import Writer
 from sql import query
 
 log = logging.getLogger("postel")
 _WAIT_S = 1.0
+_READINESS_S = 2.5
 _DRAIN_POLL_S = 0.02
+_ARRIVING_S = 2.0
+"""How long a body may go on arriving once the server stops."""
+_ANSWER_S = 0.5
+"""Of the grace period: for the answers to those who waited in vain."""
 _ROUND_S = 60.0
 _PARTITIONS_ROUND_S = 600.0
+
+
+class Renewable(Protocol):
+    """A pool of connections, of writers or readers."""
+
+    async def renew(self) -> None:
+        """Have fresh connections."""
 
 
 class Sidecar:
@@ -42,6 +56,8 @@ class Sidecar:
         timeout_s = settings.statement_timeout
         self._control = Database(database_url, 1, timeout_s, "postel control")
         self._writing = Database(database_url, settings.writers, timeout_s, "postel writer")
+        self.databases: list[Renewable] = [self._control, self._writing]
+        self._control.lost = self._writing.lost = self.renew
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
         self._quarantine = Quarantine(settings.max_rejected_bytes, settings.rejected_retention)
@@ -50,8 +66,8 @@ class Sidecar:
         self._writers: list[asyncio.Task[None]] = []
         self._unready = "starting"
         self._draining = False
-        self._in_flight_bytes = 0
-        self._requests = 0
+        self.admission = Admission(settings.max_inflight_bytes)
+        self.telemetry.in_flight.set_function(lambda: self.admission.held_bytes)
 
     @property
     def ingest(self) -> Ingest:
@@ -61,25 +77,6 @@ class Sidecar:
         if self._ingest is None:
             raise StorageUnavailable(self._unready)
         return self._ingest
-
-    def admit(self) -> None:
-        """Raises Overloaded while the bytes in flight are at their bound; asked before a body is read, and after."""
-        if self._in_flight_bytes >= self.settings.max_inflight_bytes:
-            raise Overloaded("too many bytes in flight")
-
-    @contextmanager
-    def reserve(self, size_bytes: int) -> Iterator[None]:
-        """Account for the memory of a request under way. Raises Overloaded where others were read meanwhile."""
-        self.admit()
-        self._in_flight_bytes += size_bytes
-        self._requests += 1
-        self.telemetry.in_flight.set(self._in_flight_bytes)
-        try:
-            yield
-        finally:
-            self._in_flight_bytes -= size_bytes
-            self._requests -= 1
-            self.telemetry.in_flight.set(self._in_flight_bytes)
 
     def start(self) -> None:
         """Begin: the server answers at once, and takes bodies in as soon as the database is ready."""
@@ -98,25 +95,45 @@ class Sidecar:
         if self._ingest is None:
             return self._unready
         try:
-            async with self._control.transaction() as connection:
-                return await _obstacle(connection)
+            async with asyncio.timeout(_READINESS_S), self._control.transaction() as connection:
+                obstacle = await _obstacle(connection)
+        except TimeoutError:
+            return "the database does not answer"
         except PostelError as error:
             return f"the database cannot be reached: {error}"
+        failure = self._writing.trouble
+        return obstacle or (f"the last write failed: {failure}" if failure else "")
+
+    async def renew(self) -> None:
+        """Have fresh connections everywhere: the server is another one by now, or gone."""
+        for database in self.databases:
+            await database.renew()
 
     async def stop(self, grace_s: float) -> None:
-        """Write what was taken in, then let go; what cannot be written in time is left to the sender's next attempt."""
+        """Write what was taken in, then let go, within `grace_s` seconds and whatever the database does.
+
+        A body that is still arriving soon gets a 503, at the end whoever waits for a commit as well: what cannot be
+        written in time is left to the sender's next attempt.
+        """
         self._draining = True
-        deadline = time.monotonic() + grace_s
-        while self._requests and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(_DRAIN_POLL_S)
+        began = time.monotonic()
+        await self._idle_by(began + min(_ARRIVING_S, grace_s / 2))
+        self.admission.end(arriving=True)
+        await self._idle_by(began + grace_s - _ANSWER_S)
+        self.admission.end(arriving=False)
+        await self._idle_by(began + grace_s)
         await self._queue.close()
         if self._writers:
-            await asyncio.wait(self._writers, timeout=max(_DRAIN_POLL_S, deadline - time.monotonic()))
+            await asyncio.wait(self._writers, timeout=max(_DRAIN_POLL_S, began + grace_s - time.monotonic()))
         for task in (*self._tasks, *self._writers):
             task.cancel()
         await asyncio.gather(*self._tasks, *self._writers, return_exceptions=True)
         await self._writing.close()
         await self._control.close()
+
+    async def _idle_by(self, deadline: float) -> None:
+        while not self.admission.is_idle and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_DRAIN_POLL_S)
 
     async def _live(self) -> None:
         while True:

@@ -4,7 +4,6 @@ Source: docs/architecture.md, "The writer"; docs/decisions/0003-writer.md.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from random import random
 from time import monotonic
@@ -13,11 +12,12 @@ from typing import Any
 from exporter.batch import Batch, Outcome, Row, Signal, unstorable
 from exporter.check import CONFLICT, SAME, judge, owner
 from exporter.database import Connection, Database, copy, savepoint
-from exporter.errors import BadData, Deadlock, Duplicate, NoPartition, ShuttingDown, StorageUnavailable, Unavailable
+from exporter.errors import BadData, Deadlock, Duplicate, NoPartition, StorageUnavailable, Unavailable
 from exporter.otlp.records import Refusal
 from exporter.partitions import Partitions
 from exporter.quarantine import Quarantine
 from exporter.telemetry import Telemetry
+from exporter.turns import Queue
 from sql import query
 
 _STICKY_GROUPS = 100
@@ -25,45 +25,6 @@ _RETRY_S = 0.2
 _DEADLOCK_RETRIES = 3
 _MAX_LABEL = 64
 _CONFLICT_MESSAGE = "another record is stored under the same ids and time; the first is kept"
-
-
-class Queue:
-    """Batches that wait for a writer, in the order of their arrival."""
-
-    def __init__(self, max_rows: int, max_bytes: int) -> None:
-        self._max_rows, self._max_bytes = max_rows, max_bytes
-        self._batches: deque[Batch] = deque()
-        self._arrived = asyncio.Condition()
-        self._closed = False
-
-    async def put(self, batch: Batch) -> None:
-        """Append a batch. Raises ShuttingDown."""
-        async with self._arrived:
-            if self._closed:
-                raise ShuttingDown("the server is shutting down")
-            self._batches.append(batch)
-            self._arrived.notify()
-
-    async def take(self) -> list[Batch] | None:
-        """What is there, up to a group's bounds (one batch at least); None when closed and empty."""
-        async with self._arrived:
-            await self._arrived.wait_for(lambda: self._batches or self._closed)
-            if not self._batches:
-                return None
-            group: list[Batch] = []
-            rows = size = 0
-            while self._batches and (not group or (rows < self._max_rows and size < self._max_bytes)):
-                batch = self._batches.popleft()
-                group.append(batch)
-                rows += batch.stored
-                size += batch.size_bytes
-            return group
-
-    async def close(self) -> None:
-        """Take nothing more; what waits is still written."""
-        async with self._arrived:
-            self._closed = True
-            self._arrived.notify_all()
 
 
 class Writer:

@@ -17,6 +17,7 @@ Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
 """A connection inside a read-only transaction."""
 
 _IDLE_S = 60
+_CONNECT_S = 3.0
 
 
 class ReadDatabase:
@@ -31,7 +32,7 @@ class ReadDatabase:
             max_size=settings.readers,
             init=set_codecs,
             reset=_keep_session,
-            timeout=self._timeout_s,
+            timeout=min(_CONNECT_S, self._timeout_s),
             command_timeout=self._timeout_s + 1,
             max_inactive_connection_lifetime=_IDLE_S,
             server_settings={
@@ -54,20 +55,34 @@ class ReadDatabase:
         Raises QueryTimeout, Overloaded where every connection stays busy, StorageUnavailable.
         """
         connection = await self._acquire()
+        transaction = connection.transaction(readonly=True)
+        ended = False
         try:
-            async with connection.transaction(readonly=True):
+            await transaction.start()
+            try:
                 yield connection
+            except (PostelError, asyncpg.QueryCanceledError):
+                await transaction.rollback()
+                ended = True
+                raise
+            await transaction.commit()
+            ended = True
         except PostelError:
             raise
         except (asyncpg.QueryCanceledError, TimeoutError) as error:
             raise QueryTimeout(f"the query took longer than {self._timeout_s:g} s") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            with suppress(asyncpg.InterfaceError):
-                connection.terminate()
             raise StorageUnavailable(_told(error)) from error
         finally:
             with suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+                if not ended:
+                    # The server does not answer, or is gone, or nobody waits for it any longer.
+                    connection.terminate()
                 await self._pool.release(connection)
+
+    async def renew(self) -> None:
+        """Have fresh connections from now on: the server may be another one."""
+        await self._pool.expire_connections()
 
     async def _acquire(self) -> Connection:
         try:

@@ -46,8 +46,10 @@ def codings(content_encoding: str) -> tuple[str, ...]:
     return tuple(reversed(applied))
 
 
-def decompress(body: bytes, undo: tuple[str, ...], limit: int) -> bytes:
-    """The body with the codings `undo` (from `codings`) taken off.
+def decompress(
+    body: bytes, undo: tuple[str, ...], limit: int, produced: Callable[[int], None] = lambda _size_bytes: None
+) -> bytes:
+    """The body with the codings `undo` (from `codings`) taken off; `produced` is told the size as it grows.
 
     Raises BodyTooLarge once it exceeds `limit` bytes, coded or in any stage of decoding, having inflated at
     most one piece more; UndecodableBody where the compression is corrupt, cut short or followed by anything.
@@ -56,19 +58,20 @@ def decompress(body: bytes, undo: tuple[str, ...], limit: int) -> bytes:
         raise _too_large(limit)
     for coding in undo:
         try:
-            body = _bounded(_INFLATE[coding](body), limit)
+            body = _bounded(_INFLATE[coding](body), limit, produced)
         except (zlib.error, zstandard.ZstdError) as error:
             raise UndecodableBody(f"corrupt {coding} body: {error}") from error
     return body
 
 
-def _bounded(pieces: Iterator[bytes], limit: int) -> bytes:
+def _bounded(pieces: Iterator[bytes], limit: int, produced: Callable[[int], None]) -> bytes:
     kept: list[bytes] = []
     room = limit
     for piece in pieces:
         room -= len(piece)
         if room < 0:
             raise _too_large(limit)
+        produced(limit - room)
         kept.append(piece)
     return b"".join(kept)
 

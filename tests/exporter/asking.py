@@ -11,6 +11,7 @@ import httpx
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from msgspec import Struct
+from starlette.applications import Starlette
 
 from exporter import promotion
 from exporter.access import Tokens
@@ -31,6 +32,7 @@ class Postel(Struct):
     """A running application: what it consists of, and a client for it."""
 
     sidecar: Sidecar
+    application: Starlette
     client: httpx.AsyncClient
 
     async def post(self, path: str, content: Any, media_type: str = PROTOBUF, **headers: str) -> httpx.Response:
@@ -63,7 +65,7 @@ async def postel(url: str, settings: Mapping[str, str] | None = None, *, ready: 
             async with asyncio.timeout(30):
                 while ready and not is_ready(sidecar):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            yield Postel(sidecar, client)
+            yield Postel(sidecar, app, client)
         finally:
             await sidecar.stop(3)
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from exporter.batch import Batch, Outcome
+from exporter.batch import Outcome
 from exporter.cli import main
 from exporter.errors import ShuttingDown
 from exporter.otlp.http import Encoding
@@ -146,7 +146,7 @@ def test_a_body_that_could_not_be_queued_is_not_waited_for(store: str, monkeypat
     async def session(running: Sidecar) -> None:
         put = running._queue.put
 
-        async def refuse(_batch: Batch) -> None:
+        async def refuse(*_: object) -> None:
             raise ShuttingDown
 
         monkeypatch.setattr(running._queue, "put", refuse)

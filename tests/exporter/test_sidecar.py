@@ -1,7 +1,7 @@
 """What senders, probes and Prometheus are told in every state of the database, and what is kept meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -138,6 +138,33 @@ def test_readiness_names_what_is_in_the_way(store: str) -> None:
     asyncio.run(session())
 
 
+def test_readiness_tells_that_writing_fails(store: str) -> None:
+    async def session() -> None:
+        async with postel(store, IMPATIENT) as app:
+            assert (await app.post(*_request(logs(log("first"))))).status_code == 200
+            other = await asyncpg.connect(store)
+            await other.execute("BEGIN; LOCK TABLE otel_logs_fact")
+            assert_try_again(await app.post(*_request(logs(log("second")))))
+            assert (await app.get("/readyz")).text == "the last write failed: TimeoutError\n"
+            await other.close()
+            await until(200, app.post, *_request(logs(log("second"))))
+            assert (await app.get("/readyz")).text == "ready\n"
+
+    asyncio.run(session())
+
+
+def test_an_error_that_nobody_expects_stays_with_the_sender(store: str) -> None:
+    refused = logs(log("x"), resource={"service.name": "shop", "more": 1})
+
+    async def session() -> None:
+        async with postel(store) as app:
+            await execute(store, "CREATE UNIQUE INDEX ON otel_resources_dim (service_name)")
+            assert (await app.post(*_request(logs(log("y"))))).status_code == 200
+            assert "logged" in assert_try_again(await app.post(*_request(refused)))
+
+    asyncio.run(session())
+
+
 async def _cut_off(server_url: str, store: str, *statements: str) -> None:
     name = urlsplit(store).path[1:]
     cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
@@ -179,47 +206,6 @@ def test_a_database_that_goes_away_and_comes_back(server_url: str, store: str) -
             assert (found["span_count"], found["log_count"]) == (2, 1)
 
     asyncio.run(session())
-
-
-def test_too_many_bytes_in_flight(store: str) -> None:
-    settings = {"MAX_BODY_BYTES": "1KiB", "MAX_INFLIGHT_BYTES": "4KiB"}
-
-    async def session() -> None:
-        async with postel(store, settings) as app:
-            for warm in (spans(span(9, 9)), logs(log("warm"))):
-                assert (await app.post(*_request(warm))).status_code == 200
-            other = await asyncpg.connect(store)
-            await other.execute("BEGIN; LOCK TABLE otel_logs_fact")
-            waiting = [asyncio.create_task(app.post(*_request(logs(log(f"{i}" * 600))))) for i in range(2)]
-            async with asyncio.timeout(5):
-                while await app.counted("in_flight_bytes") < 4096:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-            assert_try_again(await app.post("/v1/logs", b"{}", JSON), JSON)
-            await other.close()
-            assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200, 200]
-            assert await app.counted("in_flight_bytes") == 0
-            assert (await app.post("/v1/logs", b"{}", JSON)).status_code == 200
-
-    asyncio.run(session())
-
-
-def test_bodies_that_arrive_together_stay_within_the_bytes_in_flight(store: str) -> None:
-    settings = {"MAX_BODY_BYTES": "1KiB", "MAX_INFLIGHT_BYTES": "4KiB"}
-
-    async def slowly(text: str) -> AsyncIterator[bytes]:
-        body = logs(log(text * 600))[1]
-        yield body[:9]
-        await asyncio.sleep(0.2)  # until all of them have been let in
-        yield body[9:]
-
-    async def session() -> list[int]:
-        async with postel(store, settings) as app:
-            answers = await asyncio.gather(*(app.post("/v1/logs", slowly(chr(65 + i))) for i in range(20)))
-            return [answer.status_code for answer in answers]
-
-    statuses = asyncio.run(session())
-    assert set(statuses) == {200, 503}
-    assert statuses.count(200) < 10
 
 
 def test_past_the_deadline_it_is_stored_all_the_same(store: str) -> None:

@@ -9,7 +9,6 @@ import pytest
 from exporter.batch import Outcome
 from exporter.errors import ShuttingDown, Unavailable
 from exporter.sidecar import Sidecar
-from exporter.writer import Queue
 from tests.exporter.sending import (
     DAY,
     HOUR,
@@ -188,21 +187,3 @@ def test_records_of_every_time_share_a_group(store: str) -> None:
         return list(await asyncio.gather(*(send(running, *spans(one)) for one in hours)))
 
     assert totals(run(store, session)) == (100, 0, 0)
-
-
-def test_the_queue_gives_whole_batches_up_to_its_bounds_and_then_the_rest() -> None:
-    class Sized:
-        def __init__(self, stored: int) -> None:
-            self.stored, self.size_bytes = stored, 10
-
-    async def session() -> list[list[int] | None]:
-        queue = Queue(10, 1000)
-        for stored in (6, 6, 100, 1):
-            await queue.put(Sized(stored))  # type: ignore[arg-type]
-        await queue.close()
-        with pytest.raises(ShuttingDown):
-            await queue.put(Sized(1))  # type: ignore[arg-type]
-        taken = [await queue.take() for _ in range(4)]
-        return [None if group is None else [batch.stored for batch in group] for group in taken]
-
-    assert asyncio.run(session()) == [[6, 6], [100], [1], None]
