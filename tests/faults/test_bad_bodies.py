@@ -41,15 +41,19 @@ LIST_OF = {SPANS: "scopeSpans", LOGS: "scopeLogs", METRICS: "scopeMetrics"}
 def around(signal: str, schema_url: str = "", **of_group: Any) -> Any:
     """The odd record in a resource and scope of its own."""
     group = grouped(signal, RECORDS[signal], **of_group)
-    group.schema_url = schema_url
+    group.schema_url = scopes_of(signal, group)[0].schema_url = schema_url
     return group
+
+
+def scopes_of(signal: str, group: Any) -> Any:
+    """The scopes of a resource."""
+    return getattr(group, {SPANS: "scope_spans", LOGS: "scope_logs", METRICS: "scope_metrics"}[signal])
 
 
 def without(name: str, signal: str) -> Any:
     """The same with no resource, or no scope, at all."""
     group = grouped(signal, RECORDS[signal])
-    (inside,) = getattr(group, {SPANS: "scope_spans", LOGS: "scope_logs", METRICS: "scope_metrics"}[signal])
-    (group if name == "resource" else inside).ClearField(name)
+    (group if name == "resource" else scopes_of(signal, group)[0]).ClearField(name)
     return group
 
 
@@ -70,12 +74,12 @@ def of_each_signal() -> Iterator[Case]:
         yield from (Case(odd=f"{odd} of {signal}", signal=signal, sent=group) for odd, group in sent.items())
         shop = around(signal, "a@b", resource=SHOP)
         yield Case(
-            odd=f"a schema URL that is no UTF-8 of {signal}",
+            odd=f"schema URLs that are no UTF-8 of {signal}",
             signal=signal,
             whole=True,
             wire=shop.SerializeToString().replace(b"a@b", b"a\xffb"),
             stored=around(signal, "a\ufffdb", resource=SHOP),
-            sanitised={"invalid_utf8": 1},
+            sanitised={"invalid_utf8": 2},
         )
         scope = around(signal, scope=InstrumentationScope(name=f"{signal} a@b"))
         yield Case(
