@@ -16,6 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from exporter.batch import Outcome
 from exporter.otlp.http import PATHS
+from tests.exporter.cutting import CuttingProxy
 from tests.exporter.sending import (
     NOW,
     gauge,
@@ -29,7 +30,6 @@ from tests.exporter.sending import (
     spans,
     totals,
 )
-from tests.faults.proxy import Proxy
 from tests.running import Server, serving
 from tests.sql.rows import ask
 
@@ -111,7 +111,7 @@ def test_three_replicas_store_each_record_once(store: str) -> None:
 
 def test_a_commit_without_reply_doubles_nothing_and_loses_nothing(store: str) -> None:
     async def session() -> tuple[list[Outcome], int]:
-        proxy = Proxy(store, every=3)
+        proxy = CuttingProxy(store, every=3)
         async with proxy.serving(), sidecar(proxy.url) as running:
             outcomes: list[Outcome] = []
             proxy.armed = True

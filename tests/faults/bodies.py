@@ -26,7 +26,7 @@ KINDS = tuple((signal, encoding) for encoding in Encoding for signal in SIGNALS)
 TRACES = 500
 """Spans of all bodies share this many traces."""
 _REFUSED_EVERY = 5
-Has = dict[str, object]
+Has = Mapping[str, object]
 
 
 class Body(Struct, frozen=True):
@@ -92,7 +92,7 @@ class Bodies:
         # No protobuf log that can be read has to be refused.
         refusable = plan.refused and plan.resources == 1 and (signal, encoding) != (LOGS, Encoding.PROTOBUF)
         refused = refusable and number % _REFUSED_EVERY == 0
-        has = {"padding": "x" * plan.padding} if plan.padding else {}
+        has: Has = {"padding": "x" * plan.padding} if plan.padding else {}
         at = plan.now()
         times = {i: 0 if plan.timeless and i % 3 == 0 else at + i for i in ids}
         if plan.resources == 1:
@@ -105,12 +105,12 @@ class Bodies:
                 content = _with_unreadable_log(content)
         return Body(number, signal, encoding, content, len(ids) + refused, int(refused))
 
-    def _of_many(self, signal: str, times: Mapping[int, int], has: Has, name: str) -> bytes:
+    def _of_many(self, signal: str, times: Mapping[int, int], has: Mapping[str, object], name: str) -> bytes:
         """One request after the other in protobuf is one request of all their resources."""
         parts: list[bytes] = []
         for number, at in times.items():
             place = number % self.plan.resources
-            own = has | {f"key-{name}-{place}": place, "unique": f"u{number}"}
+            own = {**has, f"key-{name}-{place}": place, "unique": f"u{number}"}
             parts.append(_ENCODE[signal]({number: at}, own, False, {"service.name": f"{name}-{place}"}))
         return b"".join(parts)
 
@@ -134,18 +134,18 @@ _MESSAGES: dict[str, type[Message]] = {SPANS: TracesData, LOGS: LogsData, METRIC
 
 
 def _span(number: int, at: int, has: Has) -> Span:
-    made = span(1 + number % TRACES, number, at, {"shard": number % 5} | has, name=f"op{number % 11}")
+    made = span(1 + number % TRACES, number, at, {"shard": number % 5, **has}, name=f"op{number % 11}")
     made.events.add(name="begun", time_unix_nano=at)
     return made
 
 
 def _log(number: int, at: int, has: Has) -> LogRecord:
     trace = {"trace_id": (1 + number % TRACES).to_bytes(16, "big"), "span_id": number.to_bytes(8, "big")}
-    return log(f"record {number}", at or NOW + number, {"shard": number % 5} | has, **(trace if number % 2 else {}))
+    return log(f"record {number}", at or NOW + number, {"shard": number % 5, **has}, **(trace if number % 2 else {}))
 
 
 def _gauge(number: int, at: int, has: Has) -> Metric:
-    return gauge(f"gauge{number % 3}", point(number, at, {"shard": number % 5} | has))
+    return gauge(f"gauge{number % 3}", point(number, at, {"shard": number % 5, **has}))
 
 
 def _with_unreadable_log(content: bytes) -> bytes:

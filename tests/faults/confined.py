@@ -4,14 +4,14 @@ Source: https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.
 """
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
 
-_PYTHON = (sys.executable, "-m", "exporter")
+from tests.faults.life import PYTHON
+
 _PLACES = (
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.oom_control"),
     (Path("/sys/fs/cgroup"), "memory.max", "memory.events"),
@@ -39,11 +39,11 @@ def confined(limit_bytes: int) -> Iterator[Cell]:
     """A cell of that much memory until the block ends."""
     folder, events = _made(limit_bytes)
     if folder is None:
-        yield Cell(_PYTHON, "no cgroup could be made")
+        yield Cell(PYTHON, "no cgroup could be made")
         return
     try:
         enter = ("sh", "-c", f'echo $$ > {folder}/cgroup.procs && exec "$@"', "sh")
-        yield Cell((*enter, *_PYTHON), f"in a cgroup of {limit_bytes >> 20} MiB", events)
+        yield Cell((*enter, *PYTHON), f"in a cgroup of {limit_bytes >> 20} MiB", events)
     finally:
         with suppress(OSError):
             folder.rmdir()

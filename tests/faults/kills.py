@@ -80,7 +80,7 @@ def commit_cut_off_and_an_hour_passes(times: int, database_url: str) -> Outcome:
     """Row 6: the same, the sidecar is killed before it finds out, and the bodies come again an hour later."""
     again = 0
     with clock() as (file, launcher), proxying(database_url) as proxy, ExitStack() as stack:
-        life = stack.enter_context(living_on(proxy.url, launcher))
+        life = stack.enter_context(living_on(proxy.url, launcher=launcher))
         with Sender([life.url], Plan(timeless=True, again=0), Manner(connections=8)) as sender:
             for _ in range(times):
                 sender.wait_for(10)
@@ -122,7 +122,10 @@ def sender_gave_up_waiting(seconds: float, database_url: str) -> Outcome:
 def stopped_under_load(times: int, slow: int, grace_s: float = 8.0) -> Outcome:
     """Row 10: SIGTERM while bodies come in, some of them slowly."""
     took, codes = [], []
-    with living(SHUTDOWN_GRACE=f"{grace_s:g}s") as life, Sender([life.url], manner=Manner(pace_s=0)) as sender:
+    with (
+        living(settings={"SHUTDOWN_GRACE": f"{grace_s:g}s"}) as life,
+        Sender([life.url], manner=Manner(pace_s=0)) as sender,
+    ):
         for _ in range(times):
             sender.wait_for(20)
             halves = [_half_a_body(life.port) for _ in range(slow)]

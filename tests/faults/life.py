@@ -1,4 +1,4 @@
-"""A `postel serve` on one port whichever process it is, so that it can be killed and started again under its senders."""
+"""A `postel serve` on one port whichever process it is: it can be killed and started again under its senders."""
 
 import asyncio
 import os
@@ -19,6 +19,7 @@ from tests.e2e.collector import free_port
 from tests.running import Server, stop, wait_until_ready
 
 T = TypeVar("T")
+PYTHON = (sys.executable, "-m", "exporter")
 
 
 class Life(Struct):
@@ -31,7 +32,7 @@ class Life(Struct):
     data_dir: Path | None = None
     database_url: str = ""
     settings: Mapping[str, str] = {}
-    launcher: Sequence[str] = (sys.executable, "-m", "exporter")
+    launcher: Sequence[str] = PYTHON
     process: subprocess.Popen[str] | None = None
     pids: list[int] = field(default_factory=list)
 
@@ -113,21 +114,21 @@ async def asked(url: str, question: Callable[[asyncpg.Connection], Awaitable[T]]
 
 
 @contextmanager
-def living(data_dir: Path | None = None, **settings: str) -> Iterator[Life]:
+def living(data_dir: Path | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Life]:
     """A server with a PostgreSQL of its own until the block ends, in a folder of its own where none is given."""
     with tempfile.TemporaryDirectory(prefix="postel-test-") as name:
         Path(name).chmod(0o755)
-        with _running(Life(free_port(), data_dir or Path(name) / "data", settings=settings)) as life:
+        with _running(Life(free_port(), data_dir or Path(name) / "data", settings=settings or {})) as life:
             yield life
 
 
 @contextmanager
-def living_on(database_url: str, launcher: Sequence[str] | None = None, **settings: str) -> Iterator[Life]:
+def living_on(
+    database_url: str, settings: Mapping[str, str] | None = None, launcher: Sequence[str] = PYTHON
+) -> Iterator[Life]:
     """A server on a database until the block ends."""
-    life = Life(free_port(), database_url=database_url, settings=settings)
-    life.launcher = launcher or life.launcher
-    with _running(life) as running:
-        yield running
+    with _running(Life(free_port(), None, database_url, settings or {}, launcher)) as life:
+        yield life
 
 
 @contextmanager

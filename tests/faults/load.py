@@ -58,7 +58,7 @@ def raced_dimensions(bodies: int, database_url: str) -> Outcome:
         with Sender(urls, plan, Manner(connections=8, pace_s=0, bodies=bodies)) as sender:
             sender.finish(300)
         verdict = verdict_of(database_url, sender, urls)
-    found = asyncio.run(asked(database_url, lambda connection: connection.fetchrow(RESOURCES)))
+    found = asyncio.run(asked(database_url, lambda connection: connection.fetch(RESOURCES)))[0]
     if set(sender.statuses()) != {200}:
         verdict.problems.append(f"answers: {sender.statuses()}")
     if found["doubled"] or found["resources"] != bodies * plan.resources:
@@ -81,7 +81,7 @@ def batched_again(bodies: int, database_url: str) -> Outcome:
 def overload(seconds: float, settings: Mapping[str, str], senders: int, database_url: str) -> Outcome:
     """Row 3: `senders`, whose bodies are ten times what may be in flight, for a while."""
     plan = Plan(size=500, again=0, refused=False, padding=2_000)
-    with living_on(database_url, **settings) as life:
+    with living_on(database_url, settings) as life:
         with Sender([life.url], plan, Manner(connections=senders, pace_s=0)) as sender:
             time.sleep(seconds)
             before = time.monotonic()
@@ -105,7 +105,7 @@ def overload(seconds: float, settings: Mapping[str, str], senders: int, database
 def large_bodies(bodies: int, database_url: str, settings: Mapping[str, str] | None = None) -> Outcome:
     """Row 15b: bodies of almost 20 MiB all at once, to a server that has 256 MiB of memory."""
     plan = Plan(size=1_900, again=0, refused=False, padding=10_000)
-    with confined(MEMORY_BYTES) as cell, living_on(database_url, cell.launcher, **(settings or {})) as life:
+    with confined(MEMORY_BYTES) as cell, living_on(database_url, settings, cell.launcher) as life:
         with Sender([life.url], plan, Manner(connections=bodies, bodies=1, timeout_s=60)) as sender:
             took_s = sender.finish(30 * bodies)
         alive = life.process is not None and life.process.poll() is None

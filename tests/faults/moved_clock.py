@@ -7,6 +7,7 @@ PostgreSQL's clock stays: a test moves that on by making what is stored older.
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 _NANO = 1_000_000_000
@@ -26,9 +27,8 @@ def move_on(file: Path) -> None:
 
     time.time_ns = lambda: real_time_ns() + int(shift()) * _NANO
     time.time = moved(time.time, shift)
-    import exporter.dimensions
-
-    exporter.dimensions.monotonic = moved(time.monotonic, shift)
+    dimensions = import_module("exporter.dimensions")
+    vars(dimensions)["monotonic"] = moved(time.monotonic, shift)
 
 
 if __name__ == "__main__":

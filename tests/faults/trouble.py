@@ -1,4 +1,4 @@
-"""PostgreSQL in trouble: frozen, unreachable, read-only, failed over, full, locked: rows 7 to 9 of docs/reliability.md."""
+"""PostgreSQL in trouble: frozen, out of reach, read-only, failed over, full, locked: rows 7 to 9."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ class Probes(Struct):
 
 def postgres_frozen(seconds: float, settings: Mapping[str, str]) -> Outcome:
     """Row 7: SIGSTOP of every process of PostgreSQL for a while."""
-    with living(**settings) as life, Sender([life.url]) as sender:
+    with living(settings=settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         frozen = processes_of(int(life.postmaster[0]))
         print("frozen:", *frozen, flush=True)
@@ -56,7 +56,7 @@ def postgres_frozen(seconds: float, settings: Mapping[str, str]) -> Outcome:
 
 def black_holed(seconds: float, settings: Mapping[str, str], database_url: str) -> Outcome:
     """Row 7: nothing passes between sidecar and PostgreSQL for a while, though connections stay open."""
-    with proxying(database_url) as proxy, living_on(proxy.url, **settings) as life, Sender([life.url]) as sender:
+    with proxying(database_url) as proxy, living_on(proxy.url, settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         proxy.silent = True
         probes = probe_for(life, seconds)
@@ -66,7 +66,7 @@ def black_holed(seconds: float, settings: Mapping[str, str], database_url: str) 
 
 def half_open(times: int, settings: Mapping[str, str], database_url: str) -> Outcome:
     """Row 7: the other end of every connection is gone, and nobody said so."""
-    with proxying(database_url) as proxy, living_on(proxy.url, **settings) as life, Sender([life.url]) as sender:
+    with proxying(database_url) as proxy, living_on(proxy.url, settings) as life, Sender([life.url]) as sender:
         probes = Probes()
         for _ in range(times):
             sender.wait_for(10)
@@ -78,7 +78,7 @@ def half_open(times: int, settings: Mapping[str, str], database_url: str) -> Out
 
 def turned_read_only(seconds: float, settings: Mapping[str, str]) -> Outcome:
     """Row 8: the primary turns read-only under open connections, and writable again."""
-    with living(**settings) as life, Sender([life.url]) as sender:
+    with living(settings=settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         life.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
         time.sleep(0.5)
@@ -115,7 +115,7 @@ def failed_over() -> Outcome:
 
 def disk_full(seconds: float, settings: Mapping[str, str]) -> Outcome:
     """Row 9: PostgreSQL's disk is full for a while."""
-    with small_disk() as folder, living(folder / "data", **settings) as life, Sender([life.url]) as sender:
+    with small_disk() as folder, living(folder / "data", settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         filler = folder / "filler"
         with filler.open("wb", buffering=0) as file:
@@ -136,7 +136,7 @@ def disk_full(seconds: float, settings: Mapping[str, str]) -> Outcome:
 
 def no_connections_left(seconds: float, settings: Mapping[str, str]) -> Outcome:
     """Row 9: others hold every connection that PostgreSQL gives."""
-    with living(**settings) as life, Sender([life.url]) as sender:
+    with living(settings=settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         probes = asyncio.run(_hold_connections(life, seconds))
         outcome = _recovered(f"max_connections reached for {seconds:g} s", life, sender, probes)
@@ -147,7 +147,7 @@ def no_connections_left(seconds: float, settings: Mapping[str, str]) -> Outcome:
 
 def table_locked(seconds: float, settings: Mapping[str, str]) -> Outcome:
     """Row 9: a fact table is locked for a while; bodies of the other signals pass meanwhile or wait, as they come."""
-    with living(**settings) as life, Sender([life.url]) as sender:
+    with living(settings=settings) as life, Sender([life.url]) as sender:
         sender.wait_for(10)
         before = sender.acknowledged_bodies()
         locked_for(life, "otel_spans_fact", seconds)
