@@ -11,7 +11,7 @@ SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --n
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench collector lock clean
+.PHONY: help setup demo test check bench soak collector lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ check: setup ## format, lint, types, house rules
 
 bench: setup ## the numbers of the README, on this machine
 	@$(BIN)/python -m bench $(ARGS)
+
+soak: setup ## every fault of docs/reliability.md at full size, about 40 minutes (ARGS="--row 4 --scale 0.1" narrows it)
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 # By the Collector's own builder. The versions in builder.yaml settle every other one; what only tests or other systems
 # need is not fetched, which is why the builder's own `go mod tidy` is left out. (remove_all_sd: Prometheus scrapes fixed
