@@ -73,7 +73,7 @@ FAULTS: tuple[tuple[str, Fault], ...] = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Strike, print the table as it grows, and publish it where all rows ran at full size; 1 when a promise is broken."""
+    """Strike, print the table as it grows, publish it where all ran at full size; 1 when a promise is broken."""
     args = _parser().parse_args(argv)
     chosen = [(row, fault) for row, fault in FAULTS if args.row is None or row in args.row.split(",")]
     with tempfile.TemporaryDirectory(prefix="postel-soak-") as name, asyncio.Runner() as runner:
