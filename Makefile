@@ -11,7 +11,7 @@ SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --n
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak collector lock clean
+.PHONY: help setup demo test check bench soak fuzz collector lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,15 @@ check: setup ## format, lint, types, house rules
 
 bench: setup ## the numbers of the README, on this machine
 	@$(BIN)/python -m bench $(ARGS)
+
+# Installed beside .venv, as nothing else needs it; Linux on x86-64 and the Pythons that it is built for only.
+FUZZ_S ?= 300
+FUZZER := atheris==3.0.0 --hash=sha256:8a5c8a781467c187da40fd29139784193e2647058831f837f675d0bb8cbd8746
+fuzz: setup ## the decoders under a coverage-guided fuzzer, for FUZZ_S seconds (Python 3.11)
+	@mkdir -p build/fuzz && echo "$(FUZZER)" > build/fuzz/requirements.txt
+	@test -d build/fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
+		--only-binary :all: --require-hashes --target build/fuzz/atheris -r build/fuzz/requirements.txt
+	@PYTHONPATH=build/fuzz/atheris $(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S) -max_len=20000 -artifact_prefix=build/fuzz/ $(ARGS)
 
 soak: setup ## every fault of docs/reliability.md at full size, about 40 minutes (ARGS="--row 4 --scale 0.1" narrows it)
 	@$(BIN)/python -m tests.faults $(ARGS)

@@ -77,11 +77,16 @@ def redact(record: bytes, dropped: frozenset[str]) -> bytes:
 
 def _redacted(value: Any, dropped: frozenset[str]) -> Any:
     if isinstance(value, list):
-        kept = (item for item in value if not (isinstance(item, dict) and item.get("key") in dropped))
-        return [_redacted(item, dropped) for item in kept]
+        return [_redacted(item, dropped) for item in value if not _is_dropped(item, dropped)]
     if isinstance(value, dict):
-        return {name: _redacted(item, dropped) for name, item in value.items() if name not in dropped}
+        kept = {name: item for name, item in value.items() if name not in dropped and not _is_dropped(item, dropped)}
+        return {name: _redacted(item, dropped) for name, item in kept.items()}
     return value
+
+
+def _is_dropped(item: Any, dropped: frozenset[str]) -> bool:
+    # Of a record that is not of its type the key may be anything.
+    return isinstance(item, dict) and isinstance(key := item.get("key"), str) and key in dropped
 
 
 def to_object(attributes: dict[str, AnyValue]) -> bytes:

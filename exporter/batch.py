@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from random import getrandbits
+from time import monotonic
 from typing import Any, Protocol
 
 from msgspec import Struct, field
@@ -99,6 +100,8 @@ class Batch(Struct):
     """What was refused when it came to storing it, at the last attempt."""
     deduplicated: int = 0
     """How many records were stored before, as the last attempt found."""
+    made_at: float = field(default_factory=monotonic)
+    """By the monotonic clock."""
     claim: int = field(default_factory=lambda: getrandbits(63))
     """Tells a ledger row of this batch from one that another batch of the same body made."""
 

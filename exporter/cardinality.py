@@ -92,6 +92,7 @@ class Cardinality:
         def split(raws: Sequence[Opaque]) -> tuple[list[int], dict[str, bytes]]:
             idents = [*map(get, raws, _NONE)]
             on_row: dict[str, bytes] = {}
+            too_long: dict[str, int] = {}
             if 0 not in idents:
                 return idents, on_row
             for i, ident in enumerate(idents):
@@ -103,12 +104,18 @@ class Cardinality:
                     entry = cut(raw, row_keys)
                     if entry is None:
                         entry = self.intern(codec, raw)
+                        if not entry[0] and entry[1] not in self.high:
+                            too_long[entry[1]] = i
                     else:
                         recent[raw] = entry
                 if entry[0]:
                     idents[i] = entry[0]
                 else:
                     on_row[entry[1]] = entry[2]
+            for key, i in too_long.items():
+                # The row wins over the series, but of a key that stands twice the last wins.
+                if any(ident and self._attributes[ident - 1].key == key for ident in idents[i + 1 :]):
+                    del on_row[key]
             return idents, on_row
 
         return split

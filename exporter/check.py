@@ -13,6 +13,7 @@ import msgspec
 
 from exporter.columns import Table
 from exporter.database import Connection
+from exporter.offload import LONG_ROWS, compute
 from exporter.otlp.anyvalue import canonical, from_stored
 from sql import query
 
@@ -50,9 +51,12 @@ class Finder:
 
     async def find_filed(self, connection: Connection, table: Table, keys: Sequence[Key]) -> list[Row]:
         """The stored rows whose first columns are one of `keys`."""
-        columns = [list(column) for column in zip(*keys, strict=True)]
-        bounds = (min(columns[-1]), max(columns[-1]))
-        return list(await connection.fetch(_statement(self._find, table), *columns, *bounds))
+        found: list[Row] = []
+        for start in range(0, len(keys), LONG_ROWS):
+            columns = [list(column) for column in zip(*keys[start : start + LONG_ROWS], strict=True)]
+            bounds = (min(columns[-1]), max(columns[-1]))
+            found += await connection.fetch(_statement(self._find, table), *columns, *bounds)
+        return found
 
 
 SPANS = Finder("find-spans", "find-late-spans", has_series=True, zero_has_key=True)
@@ -82,29 +86,41 @@ async def judge(
     children: Sequence[tuple[Table, Sequence[Row]]],
 ) -> list[str]:
     """NEW, SAME or CONFLICT for each row, against what is stored and against the rows before it."""
-    keys = [finder.key(table, row) for row in rows]
-    first: dict[Key, int] = {}
-    for i, key in enumerate(keys):
-        if key is not None:
-            first.setdefault(key, i)
-    late = {key for key, row in zip(keys, rows, strict=True) if key and key != tuple(row[: table.key_width])}
+    is_long = len(rows) > LONG_ROWS
+    keys, first, late = await compute(is_long, _keys, finder, table, rows)
     stored = await finder.find(connection, table, first, late)
     doubles = [i for i, key in enumerate(keys) if key is not None and first[key] != i]
     if not stored and not doubles:
         return [NEW] * len(rows)
     stored_children = [(t, await _children(connection, finder, table, t, stored)) for t, _ in children]
     series = await _series(connection, table, [*rows, *stored]) if finder.has_series else {}
-    old = _Contents(table, stored_children, series, _stored_owner)
-    new = _Contents(table, children, series, owner)
-    known = {finder.key(table, row): old.of(row) for row in stored}
-    verdicts = []
-    for i, (key, row) in enumerate(zip(keys, rows, strict=True)):
-        if key is None or (key not in known and first[key] == i):
-            verdicts.append(NEW)
-            continue
-        before = known[key] if key in known else new.of(rows[first[key]])
-        verdicts.append(SAME if new.of(row) == before else CONFLICT)
-    return verdicts
+
+    def compare() -> list[str]:
+        old = _Contents(table, stored_children, series, _stored_owner)
+        new = _Contents(table, children, series, owner)
+        known = {finder.key(table, row): old.of(row) for row in stored}
+        verdicts = []
+        for i, (key, row) in enumerate(zip(keys, rows, strict=True)):
+            if key is None or (key not in known and first[key] == i):
+                verdicts.append(NEW)
+                continue
+            before = known[key] if key in known else new.of(rows[first[key]])
+            verdicts.append(SAME if new.of(row) == before else CONFLICT)
+        return verdicts
+
+    # However few they are, there is no telling how long: an attribute may be a million values.
+    return await compute(True, compare)
+
+
+def _keys(finder: Finder, table: Table, rows: Sequence[Row]) -> tuple[list[Key | None], dict[Key, int], set[Key]]:
+    """The rows' keys, the first row of each, and which of them are of records filed under their receipt."""
+    keys = [finder.key(table, row) for row in rows]
+    first: dict[Key, int] = {}
+    for i, key in enumerate(keys):
+        if key is not None:
+            first.setdefault(key, i)
+    late = {key for key, row in zip(keys, rows, strict=True) if key and key != tuple(row[: table.key_width])}
+    return keys, first, late
 
 
 async def _children(

@@ -64,6 +64,8 @@ class Database:
         self._connections: WeakSet[Any] = WeakSet()
         self._abandoned: set[int] = set()
         self._failure, self._failed_at = "", 0.0
+        self.waited_s = 0.0
+        """For connections, in all."""
         self.lost: Callable[[], Awaitable[None]] = self.renew
 
     @property
@@ -104,6 +106,7 @@ class Database:
                 await self._pool.release(connection)
 
     async def _acquire(self) -> Connection:
+        began = monotonic()
         try:
             async with asyncio.timeout(self._command_timeout_s):
                 if not self._open:
@@ -112,6 +115,8 @@ class Database:
                 return await self._pool.acquire()
         except _TROUBLE as error:
             raise self._note(error) from error
+        finally:
+            self.waited_s += monotonic() - began
 
     async def _introduce(self, connection: Any) -> None:
         await set_codecs(connection)

@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from exporter.attributes import Limits, settle, to_object
 from exporter.database import Connection, Database
+from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.anyvalue import escape_nul, identity, to_json
-from exporter.otlp.records import AnyValue, Codec, Opaque, Resource, Scope
+from exporter.otlp.records import AnyValue, Codec, Opaque
 from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Promotion
 from sql import query
 
@@ -139,10 +140,8 @@ class Dimensions:
         _, raw, schema_url, kind = place
         owner = RESOURCE if kind is RESOURCES else SCOPE
         dropped = promotion.dropped(owner)
-        if kind is RESOURCES:
-            row_hash, row = _resource_row(codec, codec.resource(raw), schema_url, dropped, self._limits)
-        else:
-            row_hash, row = _scope_row(codec, codec.scope(raw), schema_url, dropped, self._limits)
+        make = _resource_row if kind is RESOURCES else _scope_row
+        row_hash, row = await compute(len(raw) > LONG_BYTES, make, codec, raw, schema_url, dropped, self._limits)
         await self.ensure(kind, {row_hash: Entry(row_hash, row)}, promotion)
         known = (self._ids[kind][row_hash], row_hash)
         if not dropped:
@@ -253,8 +252,9 @@ async def _store_promoted(
 
 
 def _resource_row(
-    codec: Codec, resource: Resource, schema_url: str, dropped: frozenset[str], limits: Limits
+    codec: Codec, raw: Opaque, schema_url: str, dropped: frozenset[str], limits: Limits
 ) -> tuple[bytes, Row]:
+    resource = codec.resource(raw)
     attributes, cut = settle(codec, resource.attributes, dropped, limits)
     entities: list[AnyValue] = [
         {"schemaUrl": e.schema_url, "type": e.type, "idKeys": [*e.id_keys], "descriptionKeys": [*e.description_keys]}
@@ -278,8 +278,9 @@ def _text(value: AnyValue) -> str | None:
 
 
 def _scope_row(
-    codec: Codec, scope: Scope, schema_url: str, dropped: frozenset[str], limits: Limits
+    codec: Codec, raw: Opaque, schema_url: str, dropped: frozenset[str], limits: Limits
 ) -> tuple[bytes, Row]:
+    scope = codec.scope(raw)
     attributes, cut = settle(codec, scope.attributes, dropped, limits)
     count = scope.dropped_attributes_count + cut
     columns = (

@@ -8,22 +8,26 @@ import hashlib
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
+
+from msgspec import structs
 
 from exporter.admission import Visit
 from exporter.attributes import Limits, redact
 from exporter.batch import Batch, Find, Outcome, Row, Signal, unstorable
 from exporter.cardinality import Cardinality
 from exporter.dimensions import Dimensions
-from exporter.errors import BadData, StorageUnavailable, UndecodableBody
+from exporter.errors import BadData, BodyTooLarge, StorageUnavailable, UndecodableBody
 from exporter.logs import Logs
 from exporter.metrics import Metrics
+from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.http import Encoding
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
-from exporter.otlp.records import LOGS, METRICS, SPANS, Codec, Refusal
+from exporter.otlp.records import LOGS, METRICS, SPANS, Bounds, Codec, Metric, Refusal, ScopeRecords
 from exporter.place import RECORD, Intake, Part, Receipts, Window
 from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
@@ -33,9 +37,13 @@ from exporter.turns import Queue, Turnstile
 SLICE = 500
 """Records between two yields to the event loop, and for which missing dimension rows are stored together."""
 
+ODD_BYTES, _FEW_RECORDS = 4096, 32
+"""A record that is longer than that may be long to build: a span of ten thousand events, say."""
+
 _NANO = 1_000_000_000
 _NOWHERE = (0, b"")
-_CODECS: dict[Encoding, Callable[[], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
+Turn = Callable[[], AbstractAsyncContextManager[None]]
+_CODECS: dict[Encoding, Callable[[Bounds], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
 
 
 class Ingest:
@@ -59,9 +67,11 @@ class Ingest:
         self.metrics = Metrics(dimensions, limits, settings.max_cached_series)
         self._signals: dict[str, Signal] = {SPANS: self.traces, LOGS: self.logs, METRICS: self.metrics}
         self._receipts = Receipts()
+        self._bounds = Bounds(settings.max_value_depth, settings.max_body_records)
         self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
-        # One body after the other: what the first one teaches, the next ones know.
-        self._decoding = Turnstile()
+        self.decoding = Turnstile()
+        """Who has the turn has the caches and verdicts for itself: one body after the other, so that what the first one
+        teaches the next ones know; long ones let others pass between two slices."""
         self._dropped = frozenset().union(*map(promotion.dropped, OWNERS))
 
     async def take(
@@ -73,16 +83,15 @@ class Ingest:
         Raises UndecodableBody, or Unavailable where nothing is known to be stored and the sender is to try again.
         """
         signal = self._signals[signal_name]
-        codec = _CODECS[encoding]()
+        codec = _CODECS[encoding](self._bounds)
         problem: UndecodableBody | None = None
         try:
             async with asyncio.timeout(self._settings.request_deadline):
-                async with self._decoding.turn(visit and visit.client):
-                    try:
-                        batch = await self._batch(signal, codec, body, digest)
-                    except UndecodableBody as error:
-                        # Its sender drops it after a 400: that it came is kept.
-                        problem, batch = error, _undecodable(signal, digest, len(body))
+                try:
+                    batch = await self._decode(signal, codec, body, digest, visit and visit.client)
+                except UndecodableBody as error:
+                    # Its sender drops it after a 400: that it came is kept.
+                    problem, batch = error, _undecodable(signal, digest, len(body))
                 outcome = await self._committed(batch, codec.findings.sanitised, visit)
         except TimeoutError:
             # A batch that was queued is still written, and the ledger makes the sender's next attempt cheap.
@@ -96,10 +105,9 @@ class Ingest:
 
         Raises UndecodableBody and Unavailable.
         """
-        codec = JsonCodec()
-        async with self._decoding.turn(None):
-            # Whether it landed is told by quarantine, not by the ledger: a digest of its own.
-            batch = await self._batch(self._signals[signal_name], codec, body, os.urandom(32))
+        codec = JsonCodec(self._bounds)
+        # Whether it landed is told by quarantine, not by the ledger: a digest of its own.
+        batch = await self._decode(self._signals[signal_name], codec, body, os.urandom(32), None)
         batch.replays = rejected_id
         return batch.outcome() if batch.refusals else await self._committed(batch, codec.findings.sanitised)
 
@@ -137,14 +145,26 @@ class Ingest:
         digest.update(body)
         return digest.digest()
 
-    async def _batch(self, signal: Signal, codec: Codec, body: bytes, digest: bytes) -> Batch:
-        self._trim()
+    async def _decode(self, signal: Signal, codec: Codec, body: bytes, digest: bytes, client: Hashable) -> Batch:
+        turn = partial(self.decoding.turn, client)
+        if len(body) > LONG_BYTES:
+            # Whatever the bytes are made of, nobody else waits for them long.
+            return await self._batch(signal, codec, body, digest, turn, is_long=True)
+        async with turn():
+            return await self._batch(signal, codec, body, digest, nullcontext, is_long=False)
+
+    async def _batch(
+        self, signal: Signal, codec: Codec, body: bytes, digest: bytes, turn: Turn, *, is_long: bool
+    ) -> Batch:
+        async with turn():
+            self._trim()
         rows: list[list[Row]] = [[] for _ in signal.tables]
         intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
         chunk: list[Part] = []
-        size = placed = position = 0
+        size = placed = received = position = 0
         raw, url = None, ""
-        for group in signal.records(codec, body):
+        groups = iter(await compute(is_long, signal.records, codec, body))
+        while (group := await compute(is_long, next, groups, None)) is not None:
             for refusal in codec.findings.refusals[placed:]:
                 refusal.context = intake.context(group)
             placed = len(codec.findings.refusals)
@@ -160,23 +180,29 @@ class Ingest:
                 for record in group.records:
                     _refuse(signal, intake, Part([], [], group, _NOWHERE, _NOWHERE), record, error)
                 continue
-            for start in range(0, len(group.records), SLICE):
-                records = group.records[start : start + SLICE]
-                following = position + len(records) * RECORD
-                chunk.append(Part(records, range(position, following, RECORD), group, resource, scope))
-                position = following
-                size += len(records)
+            for count, records, ordinals in _slices(group.records, position):
+                chunk.append(Part(records, ordinals, group, resource, scope))
+                size += count
                 if size >= SLICE:
-                    await self._build(signal, intake, chunk, rows)
+                    received += size
+                    if received > self._bounds.max_records:
+                        limit = f"max_body_records ({self._bounds.max_records})"
+                        raise BodyTooLarge(f"the body holds more than {limit} records")
+                    async with turn():
+                        await self._build(signal, intake, chunk, rows, is_long)
                     chunk, size = [], 0
                     await asyncio.sleep(0)
-        await self._build(signal, intake, chunk, rows)
-        refusals = self._redacted([*codec.findings.refusals, *intake.refusals])
+            position += len(group.records) * RECORD
+        is_long = is_long or len(body) > ODD_BYTES * max(received + size, _FEW_RECORDS)
+        async with turn():
+            await self._build(signal, intake, chunk, rows, is_long)
+        refusals = await compute(is_long, self._redacted, [*codec.findings.refusals, *intake.refusals])
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.
             digest = os.urandom(32)
         find = partial(self._find, signal, type(codec), body)
-        return _new_batch(signal, digest, rows, refusals, codec, len(body), find)
+        done = asyncio.get_running_loop().create_future()
+        return await compute(is_long, _new_batch, signal, digest, rows, refusals, codec, len(body), find, done)
 
     def _redacted(self, refusals: list[Refusal]) -> list[Refusal]:
         for refusal in refusals:
@@ -185,42 +211,55 @@ class Ingest:
         return refusals
 
     async def _find(
-        self, signal: Signal, new_codec: Callable[[], Codec], body: bytes, ordinals: Collection[int], like: Refusal
+        self,
+        signal: Signal,
+        new_codec: Callable[[Bounds], Codec],
+        body: bytes,
+        ordinals: Collection[int],
+        like: Refusal,
     ) -> list[Refusal]:
         """Refusals like the one given of the records of these ordinals: the body is read once more, as hardly any
         record is refused after it was made a row."""
-        codec, found = new_codec(), sorted(ordinals)
+        is_long = len(body) > LONG_BYTES
+        codec, found = new_codec(self._bounds), sorted(ordinals)
         intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
         position = 0
-        for group in signal.records(codec, body):
+        groups = iter(await compute(is_long, signal.records, codec, body))
+        while (group := await compute(is_long, next, groups, None)) is not None:
             end = position + len(group.records) * RECORD
-            for ordinal in found[bisect_left(found, position) : bisect_left(found, end)]:
-                record = group.records[(ordinal - position) // RECORD]
-                part = Part([], [], group, _NOWHERE, _NOWHERE)
-                intake.refuse(part, like.reason, like.message, partial(signal.original, codec, record, ordinal))
+            some = found[bisect_left(found, position) : bisect_left(found, end)]
+            await compute(is_long, _refuse_found, signal, intake, group, [(o, o - position) for o in some], like)
             position = end
             await asyncio.sleep(0)
-        return self._redacted(intake.refusals)
+        return await compute(is_long, self._redacted, intake.refusals)
 
-    async def _build(self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]]) -> None:
+    async def _build(
+        self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]], is_long: bool
+    ) -> None:
         """Rows of a chunk: parts whose dimension rows are not all stored yet are built again when they are."""
         cardinality = signal.cardinality
         if cardinality is not None:
             cardinality.earn(sum(len(part.records) for part in chunk))
         while chunk:
-            kind, missing, chunk = signal.build(intake, chunk, rows)
+            kind, missing, chunk = await compute(is_long, signal.build, intake, chunk, rows)
             if not missing or (cardinality is not None and cardinality.review()):
                 continue
             try:
                 inserted = await self._dimensions.ensure(kind, missing, self.promotion)
             except BadData as error:
-                await self._halve(signal, intake, chunk, rows, error)
+                await self._halve(signal, intake, chunk, rows, error, is_long)
                 return
             if cardinality is not None:
                 cardinality.spend(missing[row_hash] for row_hash in sorted(inserted))  # type: ignore[misc]
 
     async def _halve(
-        self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]], error: BadData
+        self,
+        signal: Signal,
+        intake: Intake,
+        chunk: list[Part],
+        rows: list[list[Row]],
+        error: BadData,
+        is_long: bool,
     ) -> None:
         """Build the halves of a chunk by themselves; the one record that PostgreSQL does not take is refused."""
         records = [(part, i) for part in chunk for i in range(len(part.records))]
@@ -231,7 +270,7 @@ class Ingest:
         middle = len(records) // 2
         for half in (records[:middle], records[middle:]):
             parts = [part.again([part.records[i]], [part.ordinals[i]]) for part, i in half]
-            await self._build(signal, intake, parts, rows)
+            await self._build(signal, intake, parts, rows, is_long)
 
     def _window(self, signal: str) -> Window:
         now = time.time_ns()
@@ -251,16 +290,50 @@ class Ingest:
         self.metrics.trim()
 
 
+def _slices(records: Sequence[Any], position: int) -> Iterator[tuple[int, Sequence[Any], Sequence[int]]]:
+    """(how many, records, ordinals) of slices of up to SLICE records, the first of which is at `position`; a metric
+    counts as its points, and one of many is cut."""
+    if not records or not isinstance(records[0], Metric):
+        for start in range(0, len(records), SLICE):
+            some = records[start : start + SLICE]
+            first = position + start * RECORD
+            yield len(some), some, range(first, first + len(some) * RECORD, RECORD)
+        return
+    size, together, ordinals = 0, [], []
+    for ordinal, metric in enumerate(records):
+        points = metric.data_points
+        for start in range(0, len(points) or 1, SLICE):
+            some = points[start : start + SLICE]
+            together.append(metric if len(points) <= SLICE else structs.replace(metric, data_points=some))
+            ordinals.append(position + ordinal * RECORD + start)
+            size += len(some) or 1
+            if size >= SLICE:
+                yield size, together, ordinals
+                size, together, ordinals = 0, [], []
+    yield size, together, ordinals
+
+
 def _refuse(signal: Signal, intake: Intake, part: Part, record: Any, error: BadData) -> None:
     original = partial(signal.original, intake.codec, record, None)
     intake.refuse(part, *unstorable(error), original, signal.count(record))
+
+
+def _refuse_found(
+    signal: Signal, intake: Intake, group: ScopeRecords[Any], places: Sequence[tuple[int, int]], like: Refusal
+) -> None:
+    """Refuse the records of a group at these places: ordinals, in the body and in the group."""
+    part = Part([], [], group, _NOWHERE, _NOWHERE)
+    for ordinal, inside in places:
+        record = group.records[inside // RECORD]
+        intake.refuse(part, like.reason, like.message, partial(signal.original, intake.codec, record, ordinal))
 
 
 def _undecodable(signal: Signal, digest: bytes, size: int) -> Batch:
     """What is kept of a body without a single record that could be told from another: that it came."""
     # No quotation of it: what is dropped could not be taken out.
     refusal = Refusal("undecodable_body", f"a body of {size} bytes that cannot be decoded", count=0)
-    return _new_batch(signal, digest, [[] for _ in signal.tables], [refusal], _CODECS[Encoding.JSON](), size, _lost)
+    done = asyncio.get_running_loop().create_future()
+    return _new_batch(signal, digest, [[] for _ in signal.tables], [refusal], JsonCodec(), size, _lost, done)
 
 
 async def _lost(_ordinals: Collection[int], _like: Refusal) -> list[Refusal]:
@@ -275,6 +348,7 @@ def _new_batch(
     codec: Codec,
     size: int,
     find: Find,
+    done: "asyncio.Future[Outcome]",
 ) -> Batch:
     facts = list(zip(signal.tables, rows, strict=True))[: signal.facts]
     times = [row[table.time] for table, table_rows in facts for row in table_rows]
@@ -290,6 +364,6 @@ def _new_batch(
         size,
         (min(times), max(times)) if times else None,
         late,
-        asyncio.get_running_loop().create_future(),
+        done,
         find,
     )

@@ -127,11 +127,11 @@ class Logs:
     def _file(self, intake: Intake, log: LogRecord) -> tuple[int, int | None]:
         """A log without a time is filed under the time it was observed."""
         if log.time_unix_nano:
-            return intake.window.file(log.time_unix_nano)
-        if not log.observed_time_unix_nano:
-            intake.codec.findings.sanitise("no_time")
-        filed, _ = intake.window.file(log.observed_time_unix_nano)
-        return filed, 0
+            return intake.file(log.time_unix_nano)
+        if log.observed_time_unix_nano:
+            return intake.file(log.observed_time_unix_nano)[0], 0
+        intake.codec.findings.sanitise("no_time")
+        return intake.window.file(0)[0], 0
 
     def _new_series(self, scope: Known, log: LogRecord, key: tuple[Any, ...], ids: list[int]) -> Series:
         scope_id, scope_hash = scope

@@ -108,6 +108,8 @@ class Metrics:
         return (METRICS, missing_metrics, again) if missing_metrics else (METRIC_SERIES, missing, again)
 
     def _metric(self, intake: Intake, part: Part, metric: r.Metric) -> MetricEntry:
+        dropped = intake.promotion.dropped(r.METRICS)
+        metadata = without(intake.codec, metric.metadata, dropped) if dropped else metric.metadata
         cache_key = (
             type(intake.codec),
             part.resource[0],
@@ -118,16 +120,16 @@ class Metrics:
             metric.aggregation_temporality,
             metric.is_monotonic,
             metric.description,
-            tuple(metric.metadata),
+            tuple(metadata),
         )
         entry = self._metrics.get(cache_key)
         if entry is None:
-            entry = self._metrics[cache_key] = self._new_metric(intake.codec, metric)
+            entry = self._metrics[cache_key] = self._new_metric(intake.codec, metric, metadata)
             self._cached += 1
         return entry
 
-    def _new_metric(self, codec: r.Codec, metric: r.Metric) -> MetricEntry:
-        metadata, _ = settle(codec, [codec.attribute(raw) for raw in metric.metadata], frozenset(), self._limits)
+    def _new_metric(self, codec: r.Codec, metric: r.Metric, raws: Sequence[r.Opaque]) -> MetricEntry:
+        metadata, _ = settle(codec, [codec.attribute(raw) for raw in raws], frozenset(), self._limits)
         same_line: list[r.AnyValue] = [
             metric.name,
             metric.type,
@@ -159,7 +161,7 @@ class Metrics:
     ) -> bool:
         """Add the rows of a metric's points; False where series have to be stored first."""
         codec, resolve = intake.codec, self._dimensions.resolve
-        low, high, file = intake.window.low, intake.window.high, intake.window.file
+        low, high, file = intake.window.low, intake.window.high, intake.file
         known = entry.series.get
         dropped = intake.promotion.dropped(r.METRICS)
         table, split, shape = _TYPES[metric.type]

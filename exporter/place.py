@@ -113,6 +113,13 @@ class Intake(Struct):
             self._group, self._context = group, msgspec.json.encode(request(self.signal, around))
         return self._context
 
+    def file(self, sent: int) -> tuple[int, int | None]:
+        """The same as `Window.file`; a record that is filed under its receipt is counted."""
+        filed, kept = self.window.file(sent)
+        if kept is not None:
+            self.codec.findings.sanitise("out_of_range_time")
+        return filed, kept
+
     def refuse(self, part: Part, reason: str, message: str, original: Callable[[], Json], count: int = 1) -> None:
         """Refuse a record (or the `count` points of a metric); nothing else is lost with it.
 

@@ -84,6 +84,8 @@ class Settings(Struct, frozen=True):
     max_attribute_value_bytes: Annotated[int, between(size_in_bytes, "16B", "1GiB")]
     max_attributes: Count
     max_header_bytes: Annotated[int, between(size_in_bytes, "1KiB", "1MiB")]
+    max_value_depth: Annotated[int, between(integer, "1", "64")]
+    max_body_records: Count
     body_stall_timeout: Timeout
     body_timeout: Timeout
     idle_timeout: Timeout

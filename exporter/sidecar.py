@@ -166,8 +166,13 @@ class Sidecar:
         def last_commit_age() -> dict[str, float]:
             return {} if writer.committed_at is None else {"": time.monotonic() - writer.committed_at}
 
+        def waited() -> dict[str, float]:
+            return {"control": self._control.waited_s, "writing": self._writing.waited_s}
+
         watch, gauge, counter = self.telemetry.watch, GAUGE, COUNTER
         watch(gauge, "last_commit_age_seconds", "Since a group was last committed.", "", last_commit_age)
+        watch(gauge, "queue_age_seconds", "Since the oldest batch waits.", "", lambda: {"": self._queue.age()})
+        watch(counter, "pool_wait_seconds", "Waited for a connection.", "pool", waited)
         watch(gauge, "partitions_ahead", "Whole partitions made ahead.", "signal", self._partitions.ahead)
         watch(gauge, "quarantine_bytes", "Refused records.", "", lambda: {"": self._quarantine.size_bytes})
         watch(gauge, "dimension_rows_cached", "Rows whose ids are cached.", "table", dimensions.sizes)
@@ -203,6 +208,8 @@ class Sidecar:
                     await maintain(self._control, self._partitions, self.settings)
             except PostelError as error:
                 log.warning("maintenance is put off: %s", error)
+            except Exception:
+                log.exception("maintenance is put off")
 
     async def _share_verdicts(self, ingest: Ingest) -> None:
         """Tell the other replicas which keys left the series here, and learn which left theirs."""
@@ -210,9 +217,10 @@ class Sidecar:
         async with self._control.transaction() as connection:
             told = [await _tell(connection, cardinality, statement) for cardinality, statement in both]
             rows = await connection.fetch(query("dimensions", "list-high-keys"))
-        for column, (cardinality, _) in enumerate(both, 1):
-            cardinality.learn(unescape_nul(row[0]) for row in rows if row[column])
-            cardinality.demoted = [key for key in cardinality.demoted if key not in told[column - 1]]
+        async with ingest.decoding.turn(None):
+            for column, (cardinality, _) in enumerate(both, 1):
+                cardinality.learn(unescape_nul(row[0]) for row in rows if row[column])
+                cardinality.demoted = [key for key in cardinality.demoted if key not in told[column - 1]]
 
 
 async def _tell(connection: Connection, cardinality: Cardinality, statement: str) -> set[str]:

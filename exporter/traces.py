@@ -66,7 +66,7 @@ class Traces:
         out, and returned to be built again."""
         codec, cardinality = intake.codec, self.cardinality
         split, known, resolve = cardinality.splitter(codec), cardinality.series.get, self._dimensions.resolve
-        low, high, file = intake.window.low, intake.window.high, intake.window.file
+        low, high, file = intake.window.low, intake.window.high, intake.file
         statuses = self._statuses.setdefault(type(codec), {})
         dropped = intake.promotion.dropped(SPANS)
         max_attributes = cardinality.limits.max_attributes

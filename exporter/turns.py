@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Generic, TypeVar
 
 from exporter.batch import Batch
@@ -30,6 +31,10 @@ class Turns(Generic[T]):
         if things is None:
             things = self._waiting[client] = deque()
         things.append(thing)
+
+    def heads(self) -> list[T]:
+        """The oldest thing of each client."""
+        return [things[0] for things in self._waiting.values()]
 
     def take(self) -> T:
         """The oldest thing of the client whose turn it is. Raises KeyError where nothing waits."""
@@ -95,6 +100,10 @@ class Queue:
                 raise ShuttingDown("the server is shutting down")
             self._batches.put(client, batch)
             self._arrived.notify()
+
+    def age(self) -> float:
+        """How long (seconds) the oldest batch has been there; 0 where none waits."""
+        return max((monotonic() - batch.made_at for batch in self._batches.heads()), default=0.0)
 
     async def take(self) -> list[Batch] | None:
         """What is there, up to a group's bounds (one batch at least); None when closed and empty."""

@@ -10,9 +10,10 @@ from time import monotonic
 from typing import Any
 
 from exporter.batch import Batch, Outcome, Row, Signal, unstorable
-from exporter.check import CONFLICT, SAME, judge, owner
+from exporter.check import CONFLICT, NEW, SAME, judge, owner
 from exporter.database import Connection, Database, copy, savepoint
 from exporter.errors import BadData, Deadlock, Duplicate, NoPartition, StorageUnavailable, Unavailable
+from exporter.offload import LONG_ROWS, compute, slices
 from exporter.otlp.records import Refusal
 from exporter.partitions import Partitions
 from exporter.quarantine import Quarantine
@@ -177,9 +178,10 @@ async def _amend(connection: Connection, batches: Sequence[Batch]) -> None:
 async def _store_signal(
     connection: Connection, signal: Signal, batches: Sequence[Batch], check: bool, piecewise: bool
 ) -> None:
-    tables = [[row for batch in batches for row in batch.rows[i]] for i in range(len(signal.tables))]
+    is_long = sum(len(rows) for batch in batches for rows in batch.rows) > LONG_ROWS
+    tables = await compute(is_long, _tables, signal, batches)
     if signal.finder is not None and (check or any(batch.late for batch in batches)):
-        tables = await _check(connection, signal, batches, tables)
+        tables = await _check(connection, signal, batches, tables, is_long)
     if not piecewise:
         await _put(connection, signal, tables)
         return
@@ -196,9 +198,10 @@ async def _put(connection: Connection, signal: Signal, tables: Sequence[list[Row
     for table, rows in zip(signal.tables, tables, strict=True):
         if rows:
             await copy(connection, table, rows)
-    if tables[0] and (rollup := signal.roll_up(tables[0])) is not None:
+    if tables[0] and (rollup := await compute(len(tables[0]) > LONG_ROWS, signal.roll_up, tables[0])) is not None:
         statement, columns = rollup
-        await connection.execute(statement, *columns)
+        for some in slices(columns):
+            await connection.execute(statement, *some)
 
 
 async def _put_pieces(
@@ -225,8 +228,12 @@ async def _put_pieces(
     return refused
 
 
+def _tables(signal: Signal, batches: Sequence[Batch]) -> list[list[Row]]:
+    return [[row for batch in batches for row in batch.rows[i]] for i in range(len(signal.tables))]
+
+
 async def _check(
-    connection: Connection, signal: Signal, batches: Sequence[Batch], tables: list[list[Row]]
+    connection: Connection, signal: Signal, batches: Sequence[Batch], tables: list[list[Row]], is_long: bool
 ) -> list[list[Row]]:
     """Leave out the rows that are stored already; what is stored under the same key with other content is refused."""
     assert signal.finder is not None
@@ -239,18 +246,32 @@ async def _check(
             continue
         children = list(zip(signal.tables, tables, strict=True))[signal.facts :]
         verdicts = await judge(connection, signal.finder, table, tables[i], children)
-        owners = [batch for batch in batches for _ in batch.rows[i]]
-        for verdict, batch, row in zip(verdicts, owners, tables[i], strict=True):
-            batch.deduplicated += verdict == SAME
-            if verdict == CONFLICT:
-                conflicts.setdefault(batch.digest, []).append(row[-1])
-        kept[i] = [row for row, verdict in zip(tables[i], verdicts, strict=True) if verdict not in (CONFLICT, SAME)]
+        kept[i] = await compute(
+            is_long, _keep_new, tables[i], verdicts, [(b, len(b.rows[i])) for b in batches], conflicts
+        )
     for batch in batches:
         if batch.digest in conflicts:
             batch.found += await batch.find(conflicts[batch.digest], Refusal("conflict", _CONFLICT_MESSAGE))
     for i in range(signal.facts, len(signal.tables)):
-        kept[i] = _children(signal, kept, tables, i)
+        kept[i] = await compute(is_long, _children, signal, kept, tables, i)
     return kept
+
+
+def _keep_new(
+    rows: list[Row], verdicts: list[str], batches: Sequence[tuple[Batch, int]], conflicts: dict[bytes, list[int]]
+) -> list[Row]:
+    """The rows that are new; says in the batches and in `conflicts` what the others are."""
+    start = 0
+    for batch, size in batches:
+        found = verdicts[start : start + size]
+        batch.deduplicated += found.count(SAME)
+        if CONFLICT in found:
+            places = [
+                row[-1] for row, verdict in zip(rows[start : start + size], found, strict=True) if verdict == CONFLICT
+            ]
+            conflicts.setdefault(batch.digest, []).extend(places)
+        start += size
+    return [row for row, verdict in zip(rows, verdicts, strict=True) if verdict == NEW]
 
 
 def _children(signal: Signal, kept: list[list[Row]], tables: list[list[Row]], i: int) -> list[Row]:

@@ -25,9 +25,6 @@ _NAN = _pack_double(math.nan)
 _INT64_LIMIT = 1 << 63
 _FIELDS = frozenset(("stringValue", "boolValue", "intValue", "doubleValue", "arrayValue", "kvlistValue", "bytesValue"))
 
-MAX_DEPTH = 32
-"""Arrays and maps nested deeper than this are kept as a string of their JSON."""
-
 
 def escape_nul(text: str) -> str:
     """Text that PostgreSQL takes: U+0000 -> U+001A "0", U+001A -> U+001A "1"."""

@@ -100,8 +100,12 @@ def span(
         droppedEventsCount=record.dropped_events_count,
         links=[_link(item) for item in links],
         droppedLinksCount=record.dropped_links_count,
-        status=_given(message=status.message, code=status.code),
+        status=_status(status),
     )
+
+
+def _status(record: r.Status) -> Json:
+    return _given(message=record.message, code=record.code)
 
 
 def _event(record: r.Event) -> Json:
@@ -252,32 +256,44 @@ def _given(**fields: Any) -> Json:
 
 def refused_span(codec: r.Codec, record: r.Span) -> Json:
     """A Span as a codec read it. Raises UndecodableBody where one of its parts is no such thing."""
-    return span(
-        record,
-        [codec.attribute(raw) for raw in record.attributes],
-        [codec.event(raw) for raw in record.events],
-        [codec.link(raw) for raw in record.links],
-        codec.status(record.status),
+    return span(record, (), (), (), r.Status()) | _given(
+        attributes=_attributes(codec, record.attributes),
+        events=[_part(codec, raw, codec.event, _event) for raw in record.events],
+        links=[_part(codec, raw, codec.link, _link) for raw in record.links],
+        status=record.status and _part(codec, record.status, codec.status, _status),
     )
 
 
 def refused_log_record(codec: r.Codec, record: r.LogRecord) -> Json:
     """A LogRecord as a codec read it. Raises UndecodableBody."""
-    attributes = [codec.attribute(raw) for raw in record.attributes]
-    return log_record(record, attributes, codec.any_value(record.body))
+    return log_record(record, (), None) | _given(
+        attributes=_attributes(codec, record.attributes),
+        body=record.body and _part(codec, record.body, codec.any_value, to_otlp),
+    )
 
 
 def refused_metric(codec: r.Codec, record: r.Metric) -> Json:
     """A Metric as a codec read it, with its points; to keep one point, give a metric of that point alone."""
     points = [
-        data_point(
-            point,
-            [codec.attribute(raw) for raw in _opaque_attributes(codec, point)],
-            () if isinstance(point, r.SummaryDataPoint) else [codec.exemplar(raw) for raw in point.exemplars],
+        data_point(point, ())
+        | _given(
+            attributes=_attributes(codec, _opaque_attributes(codec, point)),
+            exemplars=()
+            if isinstance(point, r.SummaryDataPoint)
+            else [_part(codec, raw, codec.exemplar, _exemplar) for raw in point.exemplars],
         )
         for point in record.data_points
     ]
-    return metric(record, [codec.attribute(raw) for raw in record.metadata], points)
+    return metric(record, (), points) | _given(metadata=_attributes(codec, record.metadata))
+
+
+def _attributes(codec: r.Codec, raws: Iterable[r.Opaque]) -> list[Any]:
+    return [_part(codec, raw, codec.attribute, lambda found: attributes_to_otlp([found])[0]) for raw in raws]
+
+
+def _part(codec: r.Codec, raw: r.Opaque, decode: Callable[[bytes], Any], show: Callable[[Any], Json]) -> Any:
+    # What is no such part in JSON can still be kept as it was sent.
+    return msgspec.Raw(raw) if codec.is_json else show(decode(raw))
 
 
 def _opaque_attributes(codec: r.Codec, point: r.DataPoint) -> Sequence[r.Opaque]:

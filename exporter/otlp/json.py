@@ -15,7 +15,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
-from exporter.errors import UndecodableBody
+from exporter.errors import BodyTooLarge, UndecodableBody
 from exporter.otlp import json_wire as wire
 from exporter.otlp import records as r
 from exporter.otlp.http import PATHS
@@ -27,6 +27,10 @@ from exporter.otlp.json_text import prepare
 R = TypeVar("R")
 Scopes: TypeAlias = list[tuple[Any, Any]]
 """(resource, scope) of a request, in order, in the types that `json_wire.request` builds."""
+
+PIECEWISE_BYTES = 1024 * 1024
+"""A longer body's records (and a longer metric's points) are decoded some hundred at a time."""
+PIECE_RECORDS, PIECE_BYTES = 500, 1024 * 1024
 
 REASON = "malformed"
 """Why a record that is not of its type is refused."""
@@ -45,6 +49,7 @@ class _Signal(NamedTuple):
     names: wire.Envelopes
     typed: "msgspec.json.Decoder[Any]"
     untyped: "msgspec.json.Decoder[Any]"
+    records: "msgspec.json.Decoder[Any]"
     stands_for: Callable[[bytes], int]
     """How many records one of the list is to the sender."""
 
@@ -54,7 +59,7 @@ def _signal(
 ) -> _Signal:
     typed = msgspec.json.Decoder(wire.request(names, record, nullable=False), strict=False)
     untyped = msgspec.json.Decoder(wire.request(names, Raw, nullable=True))
-    return _Signal(names, typed, untyped, stands_for)
+    return _Signal(names, typed, untyped, msgspec.json.Decoder(list[record], strict=False), stands_for)  # type: ignore[valid-type]
 
 
 def _count_points(raw: bytes) -> int:
@@ -75,7 +80,7 @@ _PATH_OF_KEY = {
     wire.LOGS[0]: PATHS[r.LOGS],
     wire.METRICS[0]: PATHS[r.METRICS],
 }
-_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_MEMBERS = msgspec.json.Decoder(msgspec.defstruct("Members", [(key, Raw, wire.NO_RAW) for key in _PATH_OF_KEY]))
 
 
 class JsonCodec(JsonParts):
@@ -104,21 +109,45 @@ class JsonCodec(JsonParts):
         try_typed: bool = True,
     ) -> Iterator[r.ScopeRecords[R]]:
         """The scopes of a body: by `convert` from typed records, and by `read_one` from raw ones where that fails."""
+        if len(body) > PIECEWISE_BYTES:
+            yield from self._in_pieces(signal, body, convert, read_one)
+            return
         typed = _decode_typed(signal, body) if try_typed else None
         untyped = _decode_untyped(signal, body) if typed is None else None
         for index, (resource, scope) in enumerate(typed or untyped or ()):
-            records = None if typed is None else self._convert_all(scope.records or (), convert)
+            for start in range(0, len(scope.records or ()) or 1, PIECE_RECORDS):
+                some = slice(start, start + PIECE_RECORDS)
+                records = None if typed is None else self._convert_all((scope.records or ())[some], convert)
+                if records is None:
+                    untyped = untyped or _decode_untyped(signal, body)
+                    raws = (untyped[index][1].records or ())[some]
+                    records = self._read_all(signal.names[2], raws, read_one, signal.stands_for, start)
+                yield _scope_records(resource, scope, records)
+
+    def _in_pieces(
+        self, signal: _Signal, body: bytes, convert: Callable[[Any], R], read_one: Callable[[bytes, str], R]
+    ) -> Iterator[r.ScopeRecords[R]]:
+        """The same without ever holding all records: a scope comes in several parts."""
+        _, _, name = signal.names
+        scopes = _decode_untyped(signal, body)
+        if sum(len(scope.records or ()) for _, scope in scopes) > self._bounds.max_records:
+            raise BodyTooLarge(f"the body holds more than max_body_records ({self._bounds.max_records}) records")
+        for resource, scope in scopes:
+            for first, raws in _pieces(scope.records or ()):
+                decoded = _decode_list(signal.records, raws, signal is _METRICS)
+                records = decoded and self._convert_all(decoded, convert)
+                if records is None:
+                    records = self._read_all(name, raws, read_one, signal.stands_for, first)
+                yield _scope_records(resource, scope, records)
+
+    def _read_points(self, where: str, kind: int, points: Sequence[Raw]) -> Iterator[r.DataPoint]:
+        struct, typed, convert = POINTS[kind]
+        for first, raws in _pieces(points):
+            decoded = _decode_list(typed, raws, True)
+            records = decoded and self._convert_all(decoded, convert)
             if records is None:
-                untyped = untyped or _decode_untyped(signal, body)
-                raws = untyped[index][1].records or ()
-                records = self._read_all(signal.names[2], raws, read_one, signal.stands_for)
-            yield r.ScopeRecords(
-                opaque(resource.resource),
-                resource.schema_url or "",
-                opaque(scope.scope),
-                scope.schema_url or "",
-                records,
-            )
+                records = self._read_all(where, raws, lambda point, _: convert(read(struct, point)), first=first)
+            yield from records
 
     def _convert_all(self, records: Sequence[Any], convert: Callable[[Any], R]) -> list[R] | None:
         """Typed records as records; None, and nothing counted, where one of them is not of its type after all."""
@@ -135,10 +164,11 @@ class JsonCodec(JsonParts):
         raws: Sequence[Raw | None],
         read_one: Callable[[bytes, str], R],
         stands_for: Callable[[bytes], int] = lambda _: 1,
+        first: int = 0,
     ) -> list[R]:
-        """Raw records as records; those not of their type are refused."""
+        """Raw records as records, the `first` of which is so numbered; those not of their type are refused."""
         records = []
-        for index, raw in enumerate(raws):
+        for index, raw in enumerate(raws, first):
             # A null in a list of records is nothing, and nobody's loss.
             if raw is None or not (record := opaque(raw)):
                 continue
@@ -202,7 +232,7 @@ class JsonCodec(JsonParts):
 
     def _metric(self, w: wire.Metric) -> r.Metric:
         kind, data = _data(w)
-        convert = POINTS[kind][1] if kind else None
+        convert = POINTS[kind][2] if kind else None
         return self._metric_of(w, kind, data, [convert(point) for point in data.data_points] if convert else [])
 
     def _read_metric(self, raw: bytes, where: str) -> r.Metric:
@@ -212,9 +242,8 @@ class JsonCodec(JsonParts):
             return self._metric_of(w, kind, data, [])
         # Before its points: a metric that is refused for its own sake refuses them once.
         metric = self._metric_of(w, kind, data, [])
-        point_type, convert = POINTS[kind]
         points = f"{where}({quote((w.name or '').encode())}).{FIELDS[kind]}.dataPoints"
-        metric.data_points = self._read_all(points, data.data_points, lambda point, _: convert(read(point_type, point)))
+        metric.data_points = list(self._read_points(points, kind, data.data_points))
         return metric
 
     def _metric_of(self, w: wire.Metric, kind: int, data: Any, points: list[r.DataPoint]) -> r.Metric:
@@ -230,6 +259,39 @@ class JsonCodec(JsonParts):
             kind == r.SUM and _flag("isMonotonic", data.is_monotonic),
             points,
         )
+
+
+def _pieces(raws: Sequence[Raw]) -> Iterator[tuple[int, Sequence[Raw]]]:
+    """(place of the first, values) of pieces of a list that do not take long."""
+    first = size = 0
+    for place, raw in enumerate(raws):
+        size += memoryview(raw).nbytes
+        if place - first >= PIECE_RECORDS or (size > PIECE_BYTES and place > first):
+            yield first, raws[first:place]
+            first, size = place, memoryview(raw).nbytes
+    yield first, raws[first:]
+
+
+def _decode_list(typed: "msgspec.json.Decoder[Any]", raws: Sequence[Raw], have_doubles: bool) -> Any:
+    """Records of one type; None where one of them must be read exactly: see `_decode_typed`."""
+    joined = b"[%b]" % b",".join(raws)
+    # A record as large as this has long lists; whoever reads it exactly lets others run meanwhile.
+    if (have_doubles and _MINUS_ZERO.search(joined)) or (len(raws) == 1 and len(joined) > 4 * PIECE_BYTES):
+        return None
+    try:
+        return decode(typed, joined)
+    except Malformed:
+        return None
+
+
+def _scope_records(resource: Any, scope: Any, records: Sequence[R]) -> r.ScopeRecords[R]:
+    return r.ScopeRecords(
+        opaque(resource.resource),
+        resource.schema_url or "",
+        opaque(scope.scope),
+        scope.schema_url or "",
+        records,
+    )
 
 
 def _decode_typed(signal: _Signal, body: bytes) -> Scopes | None:
@@ -249,7 +311,8 @@ def _decode_untyped(signal: _Signal, body: bytes) -> Scopes:
 
 def _scopes_of(signal: _Signal, body: bytes, request: Any) -> Scopes:
     if request.resources is None:
-        others = sorted(_PATH_OF_KEY.keys() & decode(_MEMBERS, body).keys() - {signal.names[0]})
+        members = decode(_MEMBERS, body)
+        others = sorted(key for key in _PATH_OF_KEY if key != signal.names[0] and bytes(getattr(members, key)))
         if others:
             paths = " and ".join(_PATH_OF_KEY[key] for key in others)
             raise UndecodableBody(f'the body has "{others[0]}": send it to {paths}')

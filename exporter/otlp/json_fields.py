@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, defstruct
 
 from exporter.errors import UndecodableBody
 from exporter.otlp import json_wire as wire
@@ -56,15 +56,16 @@ def decode(decoder: "msgspec.json.Decoder[T]", raw: bytes | Raw) -> T:
 
 def read(struct: type[S], raw: bytes | Raw) -> S:
     """A wire struct from one JSON object, field by field. Raises Malformed naming the field."""
-    readers = _readers(struct)
+    decoder, readers = _readers(struct)
     values = {}
-    for name, value in decode(_OBJECT, raw).items():
-        field = readers.get(name)
-        text = bytes(value)
-        # Protobuf's JSON: null is the same as absent, and unknown fields are ignored.
-        if field is not None and text != b"null":
+    # Unknown fields are ignored, however many they are.
+    found = decode(decoder, raw)
+    for name, (field, reader) in readers.items():
+        text = bytes(getattr(found, field))
+        # Protobuf's JSON: null is the same as absent.
+        if text and text != b"null":
             try:
-                values[field[0]] = field[1](text)
+                values[field] = reader(text)
             except Malformed as error:
                 raise error.under(name) from None
     return struct(**values)
@@ -146,7 +147,9 @@ def base64(text: str) -> bytes:
 
 
 def quote(raw: bytes) -> str:
-    """The beginning of what was sent, for a message."""
+    """The beginning of what was sent, for a message; not of what may hold attributes, as some are to be dropped."""
+    if raw[:1] in (b"{", b"["):
+        return "an object" if raw[:1] == b"{" else "a list"
     text = raw.decode(errors="replace")
     return text if len(text) <= _QUOTED else text[:_QUOTED] + "…"
 
@@ -165,9 +168,13 @@ def _list(item: Reader) -> Reader:
 
 
 @cache
-def _readers(struct: type[Struct]) -> dict[str, tuple[str, Reader]]:
-    """JSON name -> the struct's field and how to read it."""
-    return {f.encode_name: (f.name, _reader(f.type)) for f in msgspec.structs.fields(struct)}
+def _readers(struct: type[Struct]) -> tuple["msgspec.json.Decoder[Any]", dict[str, tuple[str, Reader]]]:
+    """A decoder to the same fields, undecoded, b"" where absent; JSON name -> the struct's field and how to read it."""
+    fields = msgspec.structs.fields(struct)
+    raw = defstruct(
+        struct.__name__, [(f.name, Raw, wire.NO_RAW) for f in fields], rename={f.name: f.encode_name for f in fields}
+    )
+    return msgspec.json.Decoder(raw), {f.encode_name: (f.name, _reader(f.type)) for f in fields}
 
 
 def _reader(field_type: Any) -> Reader:
@@ -189,7 +196,6 @@ def _enum(raw: bytes) -> int | str:
     return decode(_STRING, raw) if raw.startswith(b'"') else _int32(raw)
 
 
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 _STRING = msgspec.json.Decoder(str)
 _DOUBLE = msgspec.json.Decoder(float, strict=False)

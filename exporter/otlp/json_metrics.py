@@ -6,6 +6,8 @@ Source: opentelemetry-proto `metrics.proto`.
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from exporter.otlp import json_wire as wire
 from exporter.otlp import records as r
 from exporter.otlp.json_fields import check_u64
@@ -103,11 +105,18 @@ def _summary(p: wire.SummaryDataPoint) -> r.SummaryDataPoint:
     )
 
 
-POINTS: dict[int, tuple[type[Any], Callable[[Any], r.DataPoint]]] = {
-    r.GAUGE: (wire.NumberDataPoint, _number),
-    r.SUM: (wire.NumberDataPoint, _number),
-    r.HISTOGRAM: (wire.HistogramDataPoint, _histogram),
-    r.EXPONENTIAL_HISTOGRAM: (wire.ExponentialHistogramDataPoint, _exponential),
-    r.SUMMARY: (wire.SummaryDataPoint, _summary),
+def _kind(
+    struct: type[Any], convert: Callable[[Any], r.DataPoint]
+) -> tuple[type[Any], "msgspec.json.Decoder[Any]", Callable[[Any], r.DataPoint]]:
+    return struct, msgspec.json.Decoder(list[struct], strict=False), convert  # type: ignore[valid-type]
+
+
+POINTS = {
+    r.GAUGE: _kind(wire.NumberDataPoint, _number),
+    r.SUM: _kind(wire.NumberDataPoint, _number),
+    r.HISTOGRAM: _kind(wire.HistogramDataPoint, _histogram),
+    r.EXPONENTIAL_HISTOGRAM: _kind(wire.ExponentialHistogramDataPoint, _exponential),
+    r.SUMMARY: _kind(wire.SummaryDataPoint, _summary),
 }
-"""Per type: the wire struct of its points, and what makes a record of one or raises Malformed."""
+"""Per type: the wire struct of its points, a decoder of a list of them, and what makes a record of one or raises
+Malformed."""

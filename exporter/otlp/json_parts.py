@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as StatusMessage
 
 from exporter.otlp import json_wire as wire
 from exporter.otlp import records as r
-from exporter.otlp.anyvalue import MAX_DEPTH, to_json
+from exporter.otlp.anyvalue import to_json
 from exporter.otlp.json_fields import Malformed, base64, check_u64, decode, double, int64, quote, read, read_quickly
 
 _ANY_DEPTH = -1_000
@@ -24,6 +24,30 @@ _short_attribute = re.compile(
     rb'(?:"stringValue":("[ !#-\[\]-~]*")|"intValue":("?)(-?(?:0|[1-9]\d{0,17}))\3)\}\}'
 ).fullmatch
 
+
+class _Opened(Struct, rename="camel", gc=False):
+    """The arrayValue or kvlistValue of a large AnyValue, whose items are not looked at."""
+
+    values: list[Raw] | None = None
+
+
+class _LargeValue(Struct, rename="camel", gc=False):
+    """A large AnyValue, as far as its items."""
+
+    array_value: _Opened | None = None
+    kvlist_value: _Opened | None = None
+
+
+class _LargePair(Struct, rename="camel", gc=False):
+    """A KeyValue of a large AnyValue."""
+
+    key: str | None = None
+    value: Raw = wire.NO_RAW
+
+
+_LARGE_VALUE_BYTES = 1024 * 1024
+_LARGE_VALUE = msgspec.json.Decoder(_LargeValue | None)
+_LARGE_PAIR = msgspec.json.Decoder(_LargePair)
 _KEY_VALUE = msgspec.json.Decoder(wire.KeyValue)
 _ANY_VALUE = msgspec.json.Decoder(wire.AnyValue | None)
 
@@ -37,8 +61,11 @@ def opaque(raw: Raw) -> r.Opaque:
 class JsonParts:
     """The part of `records.Codec` that decodes opaque parts; every method raises `Malformed`, and nothing else."""
 
-    def __init__(self) -> None:
+    is_json = True
+
+    def __init__(self, bounds: r.Bounds = r.UNBOUNDED) -> None:
         self.findings = r.Findings()
+        self._bounds = bounds
 
     def cut(self, raw: r.Opaque, row_keys: Mapping[bytes, r.RowKey]) -> r.Interned | None:
         # Written as every SDK writes it: no white space, the key first, a string or int without anything to unescape.
@@ -58,11 +85,14 @@ class JsonParts:
         return decode(_KEY_VALUE, raw).key or ""
 
     def attribute(self, raw: r.Opaque | Raw) -> r.KeyValue:
+        if memoryview(raw).nbytes > _LARGE_VALUE_BYTES:
+            pair = decode(_LARGE_PAIR, raw)
+            return r.KeyValue(pair.key or "", self._large_value(pair.value, 1))
         w = decode(_KEY_VALUE, raw)
         return r.KeyValue(w.key or "", self._value(w.value, 1))
 
     def any_value(self, raw: r.Opaque) -> r.AnyValue:
-        return self._value(decode(_ANY_VALUE, raw), 1) if raw else None
+        return self._large_value(raw, 1) if raw else None
 
     def resource(self, raw: r.Opaque) -> r.Resource:
         w = read_quickly(wire.Resource, raw or b"{}")
@@ -169,18 +199,33 @@ class JsonParts:
             return base64(w.bytes_value)
         return self._nested(w, depth)
 
+    def _large_value(self, raw: r.Opaque | Raw, depth: int) -> r.AnyValue:
+        """A value that may be so large that decoding it at once would take long: one level at a time then."""
+        size = memoryview(raw).nbytes
+        if size > _LARGE_VALUE_BYTES and depth <= self._bounds.max_value_depth:
+            w = decode(_LARGE_VALUE, raw)
+            if w is not None and w.array_value is not None:
+                return [self._large_value(item, depth + 1) for item in w.array_value.values or ()]
+            if w is not None and w.kvlist_value is not None:
+                pairs = [decode(_LARGE_PAIR, item) for item in w.kvlist_value.values or ()]
+                return self._entries([(pair.key or "", self._large_value(pair.value, depth + 1)) for pair in pairs])
+        return self._value(decode(_ANY_VALUE, raw), depth) if size else None
+
+    def _entries(self, pairs: list[tuple[str, r.AnyValue]]) -> dict[str, r.AnyValue]:
+        entries = dict(pairs)
+        if len(entries) < len(pairs):
+            self.findings.sanitise("duplicate_key", len(pairs) - len(entries))
+        return entries
+
     def _nested(self, w: wire.AnyValue, depth: int) -> r.AnyValue:
         if w.array_value is None and w.kvlist_value is None:
             return None
-        if depth > MAX_DEPTH:
+        if depth > self._bounds.max_value_depth:
             return self._too_deep(w)
         if w.array_value is not None:
             return [self._value(item, depth + 1) for item in w.array_value.values or ()]
         pairs = (w.kvlist_value and w.kvlist_value.values) or ()
-        entries = {pair.key or "": self._value(pair.value, depth + 1) for pair in pairs}
-        if len(entries) < len(pairs):
-            self.findings.sanitise("duplicate_key", len(pairs) - len(entries))
-        return entries
+        return self._entries([(pair.key or "", self._value(pair.value, depth + 1)) for pair in pairs])
 
     def _too_deep(self, w: wire.AnyValue) -> str:
         self.findings.sanitise("too_deep")

@@ -3,6 +3,7 @@
 Source: RFC 8259 section 8; opentelemetry-proto `docs/specification.md`, "JSON Protobuf Encoding" (lowerCamelCase only).
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 
@@ -16,7 +17,11 @@ from exporter.otlp.records import Findings
 MAX_WARNINGS = 8
 """Ignored keys named in one answer."""
 
+WINDOW_BYTES = 1024 * 1024
+"""Searched at once: `re` and the UTF-8 decoder let nobody else run meanwhile."""
+
 _REPLACEMENT = rb"\ufffd"
+_LONGEST_KEY_BYTES = 256
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # A surrogate behind an odd run of backslashes; the look-behind starts at the run's first, so this stays linear.
 _SURROGATES = re.compile(
@@ -33,35 +38,47 @@ def prepare(body: bytes, findings: Findings) -> bytes:
     """
     if not body.isascii():
         body = body.removeprefix(_BYTE_ORDER_MARK)
-        try:
-            body.decode()
-        except UnicodeDecodeError as error:
-            raise UndecodableBody(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+        _check_utf8(body)
     if b"\\" in body and (b"\\ud" in body or b"\\uD" in body):
         body = _replace_lone_surrogates(body, findings)
-    if b'"instrumentationLibrary' in body or _SNAKE_HINT.search(body):
+    if b'"instrumentationLibrary' in body or any(_SNAKE_HINT.search(body, *window) for window in _windows(body)):
         findings.warnings.extend(_ignored_keys(body))
     return body
 
 
+def _windows(body: bytes) -> Iterator[tuple[int, int]]:
+    """Where parts of the body begin and end that overlap by the longest key."""
+    for start in range(0, len(body), WINDOW_BYTES):
+        yield start, start + WINDOW_BYTES + _LONGEST_KEY_BYTES
+
+
+def _check_utf8(body: bytes) -> None:
+    start = 0
+    while start < len(body):
+        end = start + WINDOW_BYTES
+        try:
+            # A character that is cut off at a window's end is read in the next one.
+            start += codecs.utf_8_decode(body[start:end], "strict", end >= len(body))[1]
+        except UnicodeDecodeError as error:
+            raise UndecodableBody(f"the body is not UTF-8: {error.reason} at byte {start + error.start}") from None
+
+
 def _replace_lone_surrogates(body: bytes, findings: Findings) -> bytes:
     lone = 0
-
-    def replace(found: re.Match[bytes]) -> bytes:
-        nonlocal lone
-        if found[1]:
-            return found[0]
-        lone += 1
-        return found[0][: -len(_REPLACEMENT)] + _REPLACEMENT
-
-    body = _SURROGATES.sub(replace, body)
+    fixed = bytearray()
+    for found in _SURROGATES.finditer(body):
+        if not found[1]:
+            # Escapes are all of one length: nothing moves.
+            fixed = fixed or bytearray(body)
+            fixed[found.end() - len(_REPLACEMENT) : found.end()] = _REPLACEMENT
+            lone += 1
     if lone:
         findings.sanitise("lone_surrogate", lone)
-    return body
+    return bytes(fixed) or body
 
 
 def _ignored_keys(body: bytes) -> Iterator[str]:
-    found = {match[1].decode() for match in _SUSPICIOUS.finditer(body)}
+    found = {match[1].decode() for window in _windows(body) for match in _SUSPICIOUS.finditer(body, *window)}
     keys = sorted(key for key in found if key in _SNAKE or key.startswith("instrumentation"))
     for key in keys[:MAX_WARNINGS]:
         camel = _SNAKE.get(key)

@@ -1,8 +1,4 @@
-"""OTLP/HTTP protobuf: requests to records by wire-compatible copies of the official descriptors.
-
-An embedded message and a bytes field are the same on the wire. So the copies declare what mostly repeats (attributes,
-resource, scope, status, events, links, body, exemplars) as bytes, and upb hands each over without looking inside.
-Enums are int32 in the copies: OTLP's enums are open.
+"""OTLP/HTTP protobuf: requests to records, by messages in which most stays bytes: see `protobuf_messages`.
 
 Source: opentelemetry-proto; https://protobuf.dev/programming-guides/encoding/.
 """
@@ -10,92 +6,24 @@ Source: opentelemetry-proto; https://protobuf.dev/programming-guides/encoding/.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.common.v1 import common_pb2
-from opentelemetry.proto.logs.v1 import logs_pb2
-from opentelemetry.proto.metrics.v1 import metrics_pb2
-from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from exporter.errors import UndecodableBody
+from exporter.otlp import protobuf_messages as m
 from exporter.otlp import records as r
-from exporter.otlp.anyvalue import MAX_DEPTH, to_json
+from exporter.otlp.anyvalue import to_json
+from exporter.otlp.protobuf_pieces import PIECE_RECORDS, Pieces, varint
 from exporter.otlp.protobuf_records import cut_number_point, logs, metric, number, number_point, spans
 from exporter.otlp.protobuf_signal import check_signal, looks_right
 
-_Field = descriptor_pb2.FieldDescriptorProto
-_FILES = (common_pb2, resource_pb2, trace_pb2, logs_pb2, metrics_pb2)
-_OPAQUE = (
-    ".opentelemetry.proto.common.",
-    ".opentelemetry.proto.resource.",
-    ".opentelemetry.proto.trace.v1.Span.Event",
-    ".opentelemetry.proto.trace.v1.Span.Link",
-    ".opentelemetry.proto.trace.v1.Status",
-    ".opentelemetry.proto.metrics.v1.Exemplar",
-    ".opentelemetry.proto.metrics.v1.NumberDataPoint",
-)
-
-
-def _copies(package: str, to_bytes: Callable[[_Field], bool]) -> Callable[[str], Any]:
-    """Message classes by official full name, copied into `package`; fields that `to_bytes` names become bytes."""
-    pool = descriptor_pool.DescriptorPool()
-
-    def rewrite(message: descriptor_pb2.DescriptorProto) -> None:
-        for field in message.field:
-            if field.type == _Field.TYPE_ENUM:
-                field.type = _Field.TYPE_INT32
-                field.ClearField("type_name")
-            elif to_bytes(field):
-                field.type = _Field.TYPE_BYTES
-                field.ClearField("type_name")
-            elif field.type == _Field.TYPE_MESSAGE:
-                field.type_name = field.type_name.replace(".opentelemetry.proto", f".{package}")
-        for nested in message.nested_type:
-            rewrite(nested)
-
-    for module in _FILES:
-        file = descriptor_pb2.FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(file)
-        file.name = f"{package}/{file.name}"
-        file.package = file.package.replace("opentelemetry.proto", package)
-        file.dependency[:] = [f"{package}/{name}" for name in file.dependency]
-        for message in file.message_type:
-            rewrite(message)
-        pool.Add(file)
-
-    def message_class(name: str) -> Any:
-        found = pool.FindMessageTypeByName(name.replace("opentelemetry.proto", package))
-        return message_factory.GetMessageClass(found)
-
-    return message_class
-
-
-_opaque = _copies(
-    "postel.opaque", lambda field: field.type == _Field.TYPE_MESSAGE and field.type_name.startswith(_OPAQUE)
-)
-_TracesData = _opaque("opentelemetry.proto.trace.v1.TracesData")
-_LogsData = _opaque("opentelemetry.proto.logs.v1.LogsData")
-_MetricsData = _opaque("opentelemetry.proto.metrics.v1.MetricsData")
-_REQUESTS = {
-    r.SPANS: (_TracesData, "resource_spans", "scope_spans", "spans"),
-    r.LOGS: (_LogsData, "resource_logs", "scope_logs", "log_records"),
-    r.METRICS: (_MetricsData, "resource_metrics", "scope_metrics", "metrics"),
-}
-# The envelopes of all signals are the same on the wire: this one reads the records of any, as bytes.
-_Envelope = _copies(
-    "postel.envelope",
-    lambda field: field.type == _Field.TYPE_MESSAGE and field.type_name == ".opentelemetry.proto.trace.v1.Span",
-)("opentelemetry.proto.trace.v1.TracesData")
-_Event = _opaque("opentelemetry.proto.trace.v1.Span.Event")
-_NumberDataPoint = _opaque("opentelemetry.proto.metrics.v1.NumberDataPoint")
-_Exemplar = _opaque("opentelemetry.proto.metrics.v1.Exemplar")
-# The same with strings as bytes: what invalid UTF-8 is repaired with.
-_stringless = _copies("postel.stringless", lambda field: field.type == _Field.TYPE_STRING)
-
+R = TypeVar("R")
+PIECEWISE_BYTES = 1024 * 1024
+"""A longer request is parsed piece by piece."""
+_LARGE_VALUE_BYTES = 1024 * 1024
 _ANY_DEPTH = -1_000
 _SCALARS = frozenset(("string_value", "int_value", "bool_value", "double_value", "bytes_value"))
 
@@ -103,32 +31,73 @@ _SCALARS = frozenset(("string_value", "int_value", "bool_value", "double_value",
 class ProtobufCodec:
     """`records.Codec` for application/x-protobuf."""
 
-    def __init__(self) -> None:
+    is_json = False
+
+    def __init__(self, bounds: r.Bounds = r.UNBOUNDED) -> None:
         self.findings = r.Findings()
+        self._bounds = bounds
 
     def spans(self, body: bytes) -> Iterator[r.ScopeRecords[r.Span]]:
-        for resource in self._resources(r.SPANS, body):
-            # Read once: whoever gets it knows by identity that it is the same.
-            raw, schema_url = resource.resource, resource.schema_url
-            for scope in resource.scope_spans:
-                yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, spans(scope.spans))
+        return self._scopes(r.SPANS, body, spans)
 
     def logs(self, body: bytes) -> Iterator[r.ScopeRecords[r.LogRecord]]:
-        for resource in self._resources(r.LOGS, body):
-            raw, schema_url = resource.resource, resource.schema_url
-            for scope in resource.scope_logs:
-                yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, logs(scope.log_records))
+        return self._scopes(r.LOGS, body, logs)
 
     def metrics(self, body: bytes) -> Iterator[r.ScopeRecords[r.Metric]]:
-        for resource in self._resources(r.METRICS, body):
+        return self._scopes(r.METRICS, body, lambda found: [metric(item, self._number_point) for item in found])
+
+    def _scopes(self, signal: str, body: bytes, convert: Callable[[Any], list[R]]) -> Iterator[r.ScopeRecords[R]]:
+        if len(body) > PIECEWISE_BYTES:
+            yield from self._in_pieces(signal, body, convert)
+            return
+        _, _, scopes, records = m.REQUESTS[signal]
+        for resource in self._resources(signal, body):
+            # Read once: whoever gets it knows by identity that it is the same.
             raw, schema_url = resource.resource, resource.schema_url
-            for scope in resource.scope_metrics:
-                metrics = [metric(item, self._number_point) for item in scope.metrics]
-                yield r.ScopeRecords(raw, schema_url, scope.scope, scope.schema_url, metrics)
+            for scope in getattr(resource, scopes):
+                found, raw_scope, scope_url = getattr(scope, records), scope.scope, scope.schema_url
+                for start in range(0, len(found) or 1, PIECE_RECORDS):
+                    some = convert(found[start : start + PIECE_RECORDS])
+                    yield r.ScopeRecords(raw, schema_url, raw_scope, scope_url, some)
+
+    def _in_pieces(self, signal: str, body: bytes, convert: Callable[[Any], list[R]]) -> Iterator[r.ScopeRecords[R]]:
+        """The same without ever parsing the whole of it: a scope comes in several parts."""
+        resource_class, scope_class = m.ENVELOPES[signal]
+        records = m.REQUESTS[signal][3]
+        resource_raw = scope_raw = None
+        checked = False
+        try:
+            for resource_rest, scope_rest, piece in Pieces(
+                body, self._bounds.max_records, have_points=signal == r.METRICS
+            ):
+                if resource_rest is not resource_raw:
+                    resource_raw, resource = resource_rest, self._parse(resource_class, resource_rest)
+                    raw, schema_url = resource.resource, resource.schema_url
+                if scope_rest is not scope_raw:
+                    scope_raw, scope = scope_rest, self._parse(scope_class, scope_rest)
+                    raw_scope, scope_url = scope.scope, scope.schema_url
+                found = getattr(self._parse_first(signal, scope_class, piece, checked), records)
+                if not checked and found:
+                    checked = True
+                    if not looks_right(signal, found[0]):
+                        check_signal(signal, m.ScopeEnvelope.FromString(piece).spans[0])
+                yield r.ScopeRecords(raw, schema_url, raw_scope, scope_url, convert(found))
+        except DecodeError:
+            raise _undecodable(m.REQUESTS[signal][0].DESCRIPTOR.name) from None
+
+    def _parse_first(self, signal: str, scope_class: Any, piece: bytes, checked: bool) -> Any:
+        try:
+            return scope_class.FromString(piece)
+        except DecodeError:
+            # See `_resources`.
+            with suppress(DecodeError):
+                if not checked and (found := m.ScopeEnvelope.FromString(piece).spans):
+                    check_signal(signal, found[0])
+            return self._repair(scope_class, piece)
 
     def _resources(self, signal: str, body: bytes) -> Any:
         """The resources of a request, whose records are of this signal."""
-        message_class, resources, scopes, records = _REQUESTS[signal]
+        message_class, resources, scopes, records = m.REQUESTS[signal]
         try:
             message = message_class.FromString(body)
         except DecodeError:
@@ -142,16 +111,14 @@ class ProtobufCodec:
         return found
 
     def _number_point(self, raw: r.Opaque) -> r.NumberDataPoint:
-        return cut_number_point(raw) or number_point(self._parse(_NumberDataPoint, raw))
+        return cut_number_point(raw) or number_point(self._parse(m.NumberDataPoint, raw))
 
     def block(self, raw: r.Opaque) -> Sequence[r.Opaque]:
-        return self._parse(_NumberDataPoint, raw).attributes  # type: ignore[no-any-return]
+        return self._parse(m.NumberDataPoint, raw).attributes  # type: ignore[no-any-return]
 
     def attribute_key(self, raw: r.Opaque) -> str:
-        # KeyValue{1: key}, as every encoder writes it: the key first, with a length of one byte.
-        if raw[:1] == b"\n" and len(raw) > 1 and raw[1] < 128 and len(raw) >= 2 + raw[1]:
-            return raw[2 : 2 + raw[1]].decode(errors="replace")
-        return self.attribute(raw).key
+        end = _key_end(raw)
+        return raw[2:end].decode(errors="replace") if end else self._parse(m.KeyValue, raw).key
 
     def cut(self, raw: r.Opaque, row_keys: Mapping[bytes, r.RowKey]) -> r.Interned | None:
         # KeyValue{1: key, 2: AnyValue{1: string | 3: int}}, every length in one byte and exactly as long as said.
@@ -173,11 +140,14 @@ class ProtobufCodec:
         return None
 
     def key_part(self, raw: r.Opaque) -> bytes | None:
-        # A key of up to 127 bytes, written first.
-        return raw[: raw[1] + 2] if len(raw) > 1 and raw[0] == 10 and raw[1] < 128 else None
+        return raw[: _key_end(raw)] or None
 
     def attribute(self, raw: r.Opaque) -> r.KeyValue:
-        return self._key_value(self._parse(common_pb2.KeyValue, raw))
+        if len(raw) > _LARGE_VALUE_BYTES:
+            message = self._parse(m.KeyValue, raw)
+            return r.KeyValue(message.key, self._large_value(message.value, 1))
+        message = self._parse(common_pb2.KeyValue, raw)
+        return r.KeyValue(message.key, self._value(message.value, 1))
 
     def any_value(self, raw: r.Opaque) -> r.AnyValue:
         # AnyValue{1: string} of up to 16,383 bytes, which most log bodies are.
@@ -187,17 +157,16 @@ class ProtobufCodec:
             text = raw[3:]
             if text.isascii():
                 return text.decode()
-        return self._value(self._parse(common_pb2.AnyValue, raw), 1)
+        return self._large_value(raw, 1)
 
     def resource(self, raw: r.Opaque) -> r.Resource:
-        message = self._parse(resource_pb2.Resource, raw)
-        entities = [
-            r.EntityRef(e.schema_url, e.type, list(e.id_keys), list(e.description_keys)) for e in message.entity_refs
-        ]
+        message = self._parse(m.Resource, raw)
+        parsed = [self._parse(common_pb2.EntityRef, entity) for entity in message.entity_refs]
+        entities = [r.EntityRef(e.schema_url, e.type, list(e.id_keys), list(e.description_keys)) for e in parsed]
         return r.Resource(self._attributes(message), message.dropped_attributes_count, entities)
 
     def scope(self, raw: r.Opaque) -> r.Scope:
-        message = self._parse(common_pb2.InstrumentationScope, raw)
+        message = self._parse(m.Scope, raw)
         return r.Scope(message.name, message.version, self._attributes(message), message.dropped_attributes_count)
 
     def status(self, raw: r.Opaque) -> r.Status:
@@ -210,12 +179,12 @@ class ProtobufCodec:
         return event
 
     def open_event(self, raw: r.Opaque) -> tuple[r.Event, Sequence[r.Opaque]]:
-        message = self._parse(_Event, raw)
+        message = self._parse(m.Event, raw)
         event = r.Event(message.time_unix_nano, message.name, [], message.dropped_attributes_count)
         return event, message.attributes
 
     def link(self, raw: r.Opaque) -> r.Link:
-        message = self._parse(trace_pb2.Span.Link, raw)
+        message = self._parse(m.Link, raw)
         return r.Link(
             message.trace_id,
             message.span_id,
@@ -231,30 +200,45 @@ class ProtobufCodec:
         return exemplar
 
     def open_exemplar(self, raw: r.Opaque) -> tuple[r.Exemplar, Sequence[r.Opaque]]:
-        message = self._parse(_Exemplar, raw)
+        message = self._parse(m.Exemplar, raw)
         exemplar = r.Exemplar(message.time_unix_nano, number(message), message.trace_id, message.span_id)
         return exemplar, message.filtered_attributes
 
     def _attributes(self, message: Any) -> list[r.KeyValue]:
-        return [self._key_value(a) for a in message.attributes]
+        return [self.attribute(a) for a in message.attributes]
 
-    def _key_value(self, message: common_pb2.KeyValue) -> r.KeyValue:
-        return r.KeyValue(message.key, self._value(message.value, 1))
+    def _large_value(self, raw: bytes, depth: int) -> r.AnyValue:
+        """A value that may be so large that parsing it at once would take long: one level at a time then."""
+        if len(raw) > _LARGE_VALUE_BYTES and depth <= self._bounds.max_value_depth:
+            message = self._parse(m.AnyValue, raw)
+            kind = message.WhichOneof("value")
+            if kind == "array_value":
+                values = self._parse(m.ArrayValue, message.array_value).values
+                return [self._large_value(item, depth + 1) for item in values]
+            if kind == "kvlist_value":
+                pairs = (
+                    self._parse(m.KeyValue, item) for item in self._parse(m.KeyValueList, message.kvlist_value).values
+                )
+                return self._entries([(pair.key, self._large_value(pair.value, depth + 1)) for pair in pairs])
+        return self._value(self._parse(common_pb2.AnyValue, raw), depth)
+
+    def _entries(self, pairs: Sequence[tuple[str, r.AnyValue]]) -> dict[str, r.AnyValue]:
+        entries = dict(pairs)
+        if len(entries) < len(pairs):
+            self.findings.sanitise("duplicate_key", len(pairs) - len(entries))
+        return entries
 
     def _value(self, message: common_pb2.AnyValue, depth: int) -> r.AnyValue:
         kind = message.WhichOneof("value")
         if kind in _SCALARS:
             return getattr(message, kind)  # type: ignore[no-any-return]
-        if kind in ("array_value", "kvlist_value") and depth > MAX_DEPTH:
+        if kind in ("array_value", "kvlist_value") and depth > self._bounds.max_value_depth:
             self.findings.sanitise("too_deep")
             return to_json(self._value(message, _ANY_DEPTH)).decode()
         if kind == "array_value":
             return [self._value(item, depth + 1) for item in message.array_value.values]
         if kind == "kvlist_value":
-            entries = {a.key: self._value(a.value, depth + 1) for a in message.kvlist_value.values}
-            if len(entries) < len(message.kvlist_value.values):
-                self.findings.sanitise("duplicate_key", len(message.kvlist_value.values) - len(entries))
-            return entries
+            return self._entries([(a.key, self._value(a.value, depth + 1)) for a in message.kvlist_value.values])
         # Nothing is set, or a reference into a string table, which only profiles have.
         return None
 
@@ -266,18 +250,16 @@ class ProtobufCodec:
 
     def _repair(self, message_class: Any, raw: bytes) -> Any:
         """Parse what upb refuses whole for one invalid string: U+FFFD in place of what is no UTF-8."""
-        name = message_class.DESCRIPTOR.full_name.replace("postel.opaque", "opentelemetry.proto")
+        name = message_class.DESCRIPTOR.full_name
         try:
-            message = _stringless(name).FromString(raw)
+            message = m.stringless(name).FromString(raw)
             self._replace_invalid(message)
             return message_class.FromString(message.SerializeToString())
         except DecodeError:
-            raise UndecodableBody(
-                f"{name.rpartition('.')[2]}: not a protobuf message of this type, cut off, or nested too deep"
-            ) from None
+            raise _undecodable(name.rpartition(".")[2]) from None
 
     def _replace_invalid(self, message: Message) -> None:
-        strings = _string_fields(message.DESCRIPTOR.full_name)
+        strings = m.string_fields(message.DESCRIPTOR.full_name)
         for field, value in message.ListFields():
             if field.name in strings:
                 self._replace_strings(message, field.name, value)
@@ -297,7 +279,25 @@ class ProtobufCodec:
             self.findings.sanitise("invalid_utf8", changed)
 
 
+def _undecodable(name: str) -> UndecodableBody:
+    return UndecodableBody(f"{name}: not a protobuf message of this type, cut off, or nested too deep")
+
+
 _needs_escape = re.compile(rb"[^ !#-\[\]-~]").search
+
+
+def _key_end(raw: bytes) -> int:
+    """Where the key of KeyValue{1: key, 2: value} ends, a key of up to 127 bytes; 0 where the attribute is written in
+    any other way: of two keys, say, the second one counts."""
+    if len(raw) < 2 or raw[0] != 10 or raw[1] > 127:
+        return 0
+    end = raw[1] + 2
+    if end == len(raw):
+        return end
+    try:
+        return end if raw[end] == 18 and sum(varint(raw, end + 1)) == len(raw) else 0
+    except (IndexError, DecodeError):
+        return 0
 
 
 def _varint_json(raw: bytes, start: int) -> bytes | None:
@@ -315,17 +315,6 @@ def _varint_json(raw: bytes, start: int) -> bytes | None:
 
 def _check_first(signal: str, body: bytes) -> None:
     with suppress(DecodeError):
-        found = _Envelope.FromString(body).resource_spans
+        found = m.Envelope.FromString(body).resource_spans
         if (record := next((raw for r in found for s in r.scope_spans for raw in s.spans), None)) is not None:
             check_signal(signal, record)
-
-
-@cache
-def _string_fields(stringless_name: str) -> frozenset[str]:
-    """The names of the string fields of the official message behind a stringless copy."""
-    name = stringless_name.replace("postel.stringless", "opentelemetry.proto")
-    for module in _FILES:
-        with suppress(KeyError):
-            message = module.DESCRIPTOR.pool.FindMessageTypeByName(name)
-            return frozenset(f.name for f in message.fields if f.type == f.TYPE_STRING)
-    raise AssertionError(name)

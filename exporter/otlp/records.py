@@ -242,6 +242,16 @@ class Refusal(Struct):
     context: bytes = b""
 
 
+class Bounds(Struct, frozen=True):
+    """What a codec takes: AnyValues inside each other, and records (spans, logs, data points) of one request."""
+
+    max_value_depth: int = 32
+    max_records: int = 1_000_000_000
+
+
+UNBOUNDED = Bounds()
+
+
 class Findings(Struct):
     """What a codec noticed while it decoded one request."""
 
@@ -271,6 +281,8 @@ class Codec(Protocol):
     """
 
     findings: Findings
+    is_json: bool
+    """Whether opaque parts are JSON."""
 
     def spans(self, body: bytes) -> Iterator[ScopeRecords[Span]]:
         """The spans of an ExportTraceServiceRequest."""

@@ -113,6 +113,7 @@ async def _select(url: str) -> None:
         assert counts.pop("v_otel_traces") > 10
         assert counts.pop("v_otel_metrics_number") > 0
         assert counts.pop("v_otel_exemplars") >= 0
+        assert counts.pop("v_otel_ingest_ledger") == 3, "a day, and three signals"
         assert set(counts.values()) == {RECORDS}
     finally:
         await connection.close()

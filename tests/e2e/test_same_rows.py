@@ -12,14 +12,24 @@ import asyncpg
 import zstandard
 
 from exporter.otlp.message_json import message_to_json
+from exporter.otlp.records import LOGS, METRICS, SPANS
 from tests.conftest import database_of
 from tests.e2e.in_process import JSON, PROTOBUF, postel
 from tests.e2e.otlp_records import make_unique
 from tests.e2e.otlp_strategy import REQUESTS, SEED, sample
 from tests.e2e.stored_rows import Rows, rows_of
+from tests.faults import test_bad_logs, test_bad_metrics, test_bad_spans
+from tests.faults.odd_records import request_of
 
 REQUESTS_MERGED = 25
 """Random requests that make up one body."""
+MAX_BYTES = 100_000
+_CASES = {SPANS: test_bad_spans.CASES, LOGS: test_bad_logs.CASES, METRICS: test_bad_metrics.CASES}
+ODD = {
+    signal: [request for case in cases if (request := request_of(case)) is not None and request.ByteSize() < MAX_BYTES]
+    for signal, cases in _CASES.items()
+}
+"""Odd records that are stored all the same: with ids that are none, keys twice, and much else that is not legal."""
 
 
 def _raw_deflate(body: bytes) -> bytes:
@@ -43,6 +53,8 @@ def test_every_way_to_send_a_request_makes_the_same_rows(server_url: str, templa
         sent[signal] = request_class()
         for request in sample(signal, REQUESTS_MERGED, SEED):
             sent[signal].MergeFrom(request)
+        for odd in ODD[signal]:
+            sent[signal].MergeFrom(odd)
         make_unique(sent[signal], set())
     found: dict[str, dict[str, Rows]] = {}
     for way, (media_type, encoding, compress) in _WAYS.items():

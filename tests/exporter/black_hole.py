@@ -3,10 +3,10 @@
 import asyncio
 from contextlib import suppress
 
-from tests.exporter.cutting import CuttingProxy
+from tests.faults.proxy import Proxy
 
 
-class BlackHole(CuttingProxy):
+class BlackHole(Proxy):
     """Forwards; the first connection that sends `word` falls silent for ever, all are while `speaking` is not set.
 
     `seen` says whether the server still gets what holds the word.

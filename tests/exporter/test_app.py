@@ -147,17 +147,6 @@ def test_undecodable_bodies(app: Asker, path: str, media_type: str, body: bytes)
     assert "retry-after" not in answer.headers
 
 
-@pytest.mark.parametrize("signal", PATHS)
-@pytest.mark.parametrize("path", PATHS.values())
-def test_a_body_of_another_signal_in_json_names_the_likely_endpoint(app: Asker, signal: str, path: str) -> None:
-    if path == PATHS[signal]:
-        return
-    _, body = {SPANS: spans(span(1, 1)), LOGS: logs(log("x")), METRICS: metrics(gauge("g", point(1)))}[signal]
-    answer = app.post(path, as_json(signal, body), JSON)
-    assert answer.status_code == 400
-    assert PATHS[signal] in status_of(answer, JSON)[1]
-
-
 @pytest.mark.parametrize(
     "media_type", ["", "text/plain", "application/grpc", "application/protobuf", "application/jsonx"]
 )

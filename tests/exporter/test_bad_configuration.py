@@ -128,6 +128,16 @@ def test_variable(name: str, text: str, expected: str) -> None:
     assert problem(caught).startswith(expected)
 
 
+@pytest.mark.parametrize("key", settings.KEYS)
+def test_every_key_is_named_in_its_error(key: str, tmp_path: Path) -> None:
+    file = tmp_path / "postel.yaml"
+    section, _, name = key.rpartition(".")
+    file.write_text(f"{section}:\n  {name}: []\n" if section else f"\n{name}: []\n")
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load(file, {})
+    assert problem(caught) == f"{file}:2: {key}: must be one value; is a list"
+
+
 def test_unknown_flag_key() -> None:
     with pytest.raises(ConfigurationError) as caught:
         settings.load(environ={}, flags={"data_dri": "x"})

@@ -12,7 +12,7 @@ from exporter.cardinality import MAX_INTERNED_BYTES, Cardinality, Series
 from exporter.otlp.protobuf import ProtobufCodec
 from exporter.otlp.records import SPANS
 from exporter.settings import Verdict
-from tests.exporter.sending import any_value
+from tests.exporter.sending import any_value, field
 
 CODEC = ProtobufCodec()
 CONSTANTS = Verdict(
@@ -134,6 +134,27 @@ def test_a_long_value_lies_on_its_row_and_a_longer_one_is_cut() -> None:
     assert cardinality.clipped == 0
     assert len(cardinality.intern(CODEC, raw("k", "x" * 10_001))[2]) == 10_006
     assert cardinality.clipped == 1
+
+
+def test_of_a_key_that_stands_twice_the_last_wins_wherever_it_lies() -> None:
+    long, other = "x" * MAX_INTERNED_BYTES, "y" * MAX_INTERNED_BYTES
+    cardinality = new_cardinality()
+    for values, on_row in (
+        ((long, "short"), None),
+        (("short", long), long),
+        ((long, "short", other), other),
+        ((long, "short", other, "short"), None),
+    ):
+        _, found = cardinality.splitter(CODEC)([raw("k", value) for value in values])
+        assert found == ({} if on_row is None else {"k": f'"k":"{on_row}"'.encode()})
+
+
+def test_a_key_in_front_of_another_is_not_taken_for_it() -> None:
+    """An attribute with two keys has the second: the first one's bytes must not stand for it."""
+    cardinality = new_cardinality()
+    cardinality.learn(["high"])
+    assert cardinality.intern(CODEC, field(1, b"low") + raw("high", "v"))[1] == "high"
+    assert cardinality.splitter(CODEC)([raw("low", "v")])[1] == {}
 
 
 def test_a_series_knows_its_attributes_by_what_they_are() -> None:

@@ -6,16 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Exemplar
 
 from exporter import promotion
 from exporter.attributes import redact
 from exporter.otlp.http import Encoding
+from exporter.otlp.records import SPANS
 from exporter.promotion import OWNERS, Promotion
 from exporter.sidecar import Sidecar
 from tests.exporter.sending import (
     NOW,
+    any_value,
     attributes,
+    enveloped,
+    field,
     gauge,
     log,
     logs,
@@ -73,6 +78,14 @@ def test_dropped_attributes_are_in_no_table(store: str, lists: Promotion) -> Non
     assert {"otel_log_series_dim", "otel_metric_series_dim", "otel_exemplars"} <= set(kept)
 
 
+def test_a_key_behind_another_key_does_not_get_by(store: str, lists: Promotion) -> None:
+    """Of two keys in one KeyValue the last counts, to every parser of protobuf."""
+    hidden = field(1, b"kept") + KeyValue(key="password", value=any_value(SECRET)).SerializeToString()
+    body = enveloped(span(1, 1).SerializeToString() + field(9, hidden))
+    assert totals(sent(store, (SPANS, body), lists=lists)) == (1, 0, 0)
+    assert tables_with(store, SECRET) == []
+
+
 def test_without_the_list_they_are_kept(store: str) -> None:
     sent(store, *every_owner("a"))
     assert len(tables_with(store, SECRET)) >= 7
@@ -115,5 +128,7 @@ def test_redact_takes_any_shape() -> None:
     assert redact(b"", dropped) == b""
     assert redact(b'{"a": 1.50}', frozenset()) == b'{"a": 1.50}', "as it was sent where nothing is dropped"
     assert redact(b'[{"key":"pass\\u0077ord"},{"key":"x"},[{"password":1}]]', dropped) == b'[{"key":"x"},[{}]]'
+    odd = b'{"a":{"key":"password","value":1},"b":[{"key":["password"]},{"key":{"password":1}}]}'
+    assert redact(odd, dropped) == b'{"b":[{"key":["password"]},{"key":{}}]}', "a key may be anything"
     for broken in (b"{", b"\xff", b"[" * 100_000):
         assert redact(broken, dropped) == b""

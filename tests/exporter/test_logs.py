@@ -8,12 +8,9 @@ from exporter.batch import Outcome
 from exporter.sidecar import Sidecar
 from tests.exporter.sending import (
     DAY,
-    MALFORMED,
     NOW,
     SECOND,
     any_value,
-    enveloped,
-    field,
     log,
     logs,
     run,
@@ -67,16 +64,6 @@ def test_ids_correlate_where_they_are_usable(store: str) -> None:
         (True, True), (True, False), (False, False), (False, False), (False, True),
     ]  # fmt: skip
     assert rows[0]["key"] == rows[1]["key"]
-
-
-def test_a_malformed_part_goes_alone(store: str) -> None:
-    good = [log(str(i)).SerializeToString() for i in range(999)]
-    for number, malformed in enumerate((field(5, MALFORMED), field(6, MALFORMED))):
-        bad = log("bad", NOW + number).SerializeToString() + malformed
-        outcome = sent(store, ("logs", enveloped(*good[:500], bad, *good[500:])))[0]
-        assert (outcome.stored, outcome.rejected) == (999, 1)
-        assert outcome.message.startswith("1 malformed: a log record's attribute or body: ")
-    assert ask(store, "SELECT FROM otel_logs_fact WHERE body = 'bad'") == []
 
 
 def test_every_field_is_kept(store: str) -> None:

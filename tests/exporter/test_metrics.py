@@ -13,11 +13,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 
 from tests.exporter.sending import (
-    MALFORMED,
     NOW,
     attributes,
-    enveloped,
-    field,
     gauge,
     metrics,
     point,
@@ -147,28 +144,6 @@ def test_text_with_nul_is_kept(store: str) -> None:
     )
     escaped = "a\x1a0b"
     assert list(row[0].values()) == [escaped] * 3 + [{escaped: escaped}] * 2
-
-
-def test_a_bad_metric_or_point_goes_alone(store: str) -> None:
-    good = [field(1, point(i, NOW + i).SerializeToString()) for i in range(999)]
-    bad_exemplar = Exemplar(as_int=1).SerializeToString()
-    bad_points = [field(7, MALFORMED) + point(0).SerializeToString()]
-    bad_points += [point(0).SerializeToString() + field(5, bad_exemplar) + field(5, MALFORMED)]
-    bodies = [
-        enveloped(field(1, b"a") + field(5, b"".join(good)), gauge("", point(1)).SerializeToString()),
-        enveloped(field(1, b"b") + field(5, b"".join([*good[:9], field(1, bad_points[0]), *good[9:]]))),
-        enveloped(field(1, b"c") + field(5, b"".join([*good[:9], field(1, bad_points[1]), *good[9:]]))),
-        enveloped(
-            field(1, b"d") + field(5, b"".join(good)),
-            gauge("bad", point(1)).SerializeToString() + field(12, MALFORMED),
-        ),
-    ]
-    outcomes = sent(store, *(("metrics", body) for body in bodies))
-    assert [(outcome.stored, outcome.rejected) for outcome in outcomes] == [(999, 1)] * 4
-    reasons = ["no_metric_name", "malformed", "malformed", "malformed"]
-    assert [outcome.message.partition(":")[0] for outcome in outcomes] == [f"1 {reason}" for reason in reasons]
-    refused = ask(store, "SELECT reason, count FROM otel_rejected_records ORDER BY rejected_id")
-    assert refused == [{"reason": reason, "count": 1} for reason in reasons]
 
 
 def test_metrics_without_points_are_nothing(store: str) -> None:

@@ -1,16 +1,13 @@
 """Spans as rows and as traces: each field kept, the rollup what the spans add up to, and refusals alone."""
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from tests.exporter.sending import (
     DAY,
     HOUR,
-    MALFORMED,
     NOW,
     SECOND,
     attributes,
-    enveloped,
-    field,
     sent,
     span,
     spans,
@@ -68,38 +65,6 @@ def test_rollup_is_what_the_spans_add_up_to_whatever_their_order(store: str) -> 
     assert sum(row["errors"] for row in late) == 1
 
 
-UNUSABLE = {
-    "no trace id": Span(span_id=b"\1" * 8, name="a"),
-    "zero trace id": Span(trace_id=bytes(16), span_id=b"\1" * 8),
-    "short trace id": Span(trace_id=b"\1" * 15, span_id=b"\1" * 8),
-    "no span id": Span(trace_id=b"\1" * 16),
-    "zero span id": Span(trace_id=b"\1" * 16, span_id=bytes(8)),
-    "long span id": Span(trace_id=b"\1" * 16, span_id=b"\1" * 9),
-}
-
-
-def test_a_span_without_identity_or_with_a_malformed_part_goes_alone(store: str) -> None:
-    good = [span(1, i + 1).SerializeToString() for i in range(999)]
-    bad = [one.SerializeToString() for one in UNUSABLE.values()]
-    bad += [span(9, 1).SerializeToString() + field(number, MALFORMED) for number in (9, 11, 13, 15)]
-    bodies = []
-    for number, one in enumerate(bad):
-        # Other spans each time, so that none is known from before.
-        fresh = [record.replace(b"work", b"w%03d" % number) for record in good[: 999 if number in (0, 6) else 20]]
-        fresh = [record.replace((1).to_bytes(16, "big"), (number + 10).to_bytes(16, "big"), 1) for record in fresh]
-        bodies.append(("spans", enveloped(*fresh[:10], one, *fresh[10:])))
-    outcomes = sent(store, *bodies)
-    assert [(o.stored, o.rejected) for o in outcomes] == [(999 if n in (0, 6) else 20, 1) for n in range(len(bad))]
-    reasons = ask(store, "SELECT reason, sum(count)::int AS n FROM otel_rejected_records GROUP BY 1 ORDER BY 1")
-    assert [tuple(row.values()) for row in reasons] == [
-        ("invalid_span_id", 3),
-        ("invalid_trace_id", 3),
-        ("malformed", 4),
-    ]
-    assert "trace_id has 15 bytes, it must have 16" in outcomes[2].message
-    assert ask(store, "SELECT FROM otel_spans_fact WHERE trace_id = $1::text::uuid", f"{9:032x}") == []
-
-
 def test_text_with_nul_is_kept_everywhere(store: str) -> None:
     nul = "a\0b\x1a"
     has = {nul: nul, "list": [nul, {nul: nul}]}
@@ -139,11 +104,6 @@ def test_numbers_keep_all_their_bits(store: str) -> None:
     ]
     assert ask(store, "SELECT flags, dropped_attributes_count AS d FROM otel_span_links") == [{"flags": -1, "d": most}]
     assert ask(store, "SELECT kind_id FROM otel_span_series_dim") == [{"kind_id": 2**31 - 1}]
-
-
-def test_an_unusable_parent_is_none(store: str) -> None:
-    sent(store, spans(*(span(1, length + 1, parent_span_id=bytes(length)) for length in (0, 7, 8, 9))))
-    assert ask(store, "SELECT parent_span_id AS p FROM otel_spans_fact") == [{"p": None}] * 4
 
 
 def test_attributes_past_the_limit_are_counted_as_dropped(store: str) -> None:

@@ -7,7 +7,7 @@ from tests.house.source import imported_modules, module_name, shown, source_file
 Layer = tuple[str, ...]
 
 EXPORTER: tuple[Layer, ...] = (
-    ("errors", "otlp.records"),
+    ("errors", "offload", "otlp.records"),
     ("otlp",),
     ("documents", "quantities", "shop"),
     ("settings", "admission"),
