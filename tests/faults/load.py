@@ -82,7 +82,7 @@ def overload(seconds: float, settings: Mapping[str, str], senders: int, database
     """Row 3: `senders`, whose bodies are ten times what may be in flight, for a while."""
     plan = Plan(size=500, again=0, refused=False, padding=2_000)
     with living_on(database_url, settings) as life:
-        with Sender([life.url], plan, Manner(connections=senders, pace_s=0)) as sender:
+        with Sender([life.url], plan, Manner(connections=senders, pace_s=0, longest_wait_s=5)) as sender:
             time.sleep(seconds)
             before = time.monotonic()
             sender.finish(120)
@@ -106,7 +106,7 @@ def large_bodies(bodies: int, database_url: str, settings: Mapping[str, str] | N
     """Row 15b: bodies of almost 20 MiB all at once, to a server that has 256 MiB of memory."""
     plan = Plan(size=1_900, again=0, refused=False, padding=10_000)
     with confined(MEMORY_BYTES) as cell, living_on(database_url, settings, cell.launcher) as life:
-        with Sender([life.url], plan, Manner(connections=bodies, bodies=1, timeout_s=60)) as sender:
+        with Sender([life.url], plan, Manner(connections=bodies, bodies=1, timeout_s=60, longest_wait_s=5)) as sender:
             took_s = sender.finish(30 * bodies)
         alive = life.process is not None and life.process.poll() is None
         most = life.memory() if alive else 0
