@@ -11,7 +11,7 @@ SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --n
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench fuzz collector lock clean
+.PHONY: help setup demo test check bench soak fuzz collector lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ fuzz: setup ## the decoders under a coverage-guided fuzzer, for FUZZ_S seconds (
 	@test -d build/fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
 		--only-binary :all: --require-hashes --target build/fuzz/atheris -r build/fuzz/requirements.txt
 	@PYTHONPATH=build/fuzz/atheris $(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S) -max_len=20000 -artifact_prefix=build/fuzz/ $(ARGS)
+
+soak: setup ## every fault of docs/reliability.md at full size, about 40 minutes (ARGS="--row 4 --scale 0.1" narrows it)
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 # By the Collector's own builder. The versions in builder.yaml settle every other one; what only tests or other systems
 # need is not fetched, which is why the builder's own `go mod tidy` is left out. (remove_all_sd: Prometheus scrapes fixed

@@ -33,6 +33,9 @@ MEMORY = Path("/dev/shm")
 ROOM_BYTES = 1 << 30
 
 LONGEST_FILES = (
+    "tests/faults/test_trouble.py",
+    "tests/faults/test_load.py",
+    "tests/faults/test_kills.py",
     "tests/e2e/test_round_trip.py",
     "tests/exporter/test_serve.py",
     "tests/e2e/test_corpus.py",
