@@ -22,7 +22,7 @@ from hypercorn.asyncio import serve as run_hypercorn
 from hypercorn.config import Config
 from starlette.applications import Starlette
 
-from exporter import promotion
+from exporter import connection, promotion
 from exporter.access import Tokens, check_tls
 from exporter.app import create_app
 from exporter.embedded import EmbeddedPostgres, given_data_dir
@@ -130,6 +130,7 @@ async def _serve_until(
         log.warning("whoever reaches %s may %s: set ingest_token_file and read_token_file", host, " and ".join(free))
     _calm_garbage_collector()
     _give_memory_back()
+    connection.use()
     asyncio.get_running_loop().set_exception_handler(_on_loop_error)
     server = asyncio.create_task(
         run_hypercorn(Unread(app), _hypercorn(listener, settings), shutdown_trigger=drained.wait)  # type: ignore[arg-type]

@@ -4,7 +4,9 @@ Source: opentelemetry-proto `docs/specification.md`, "OTLP/HTTP".
 """
 
 import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,3 +241,15 @@ def test_the_hints_work(server: Server) -> None:
         content, _, status = done.stdout.rpartition("\n")
         assert (done.returncode, status, done.stderr) == (0, "200", ""), line
         assert len(content) > 2
+
+
+def test_a_connection_that_its_client_has_closed_is_let_go(server: Server) -> None:
+    opened = Path(f"/proc/{server.process.pid}/fd")
+    before = len(list(opened.iterdir()))
+    for _ in range(50):
+        # A client, and so a connection, of its own each.
+        assert server.get("/healthz").status_code == 200
+    deadline = time.monotonic() + 20
+    while (now := len(list(opened.iterdir()))) > before + 5:
+        assert time.monotonic() < deadline, (before, now)
+        time.sleep(0.1)

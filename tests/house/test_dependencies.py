@@ -22,7 +22,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("batch",),
     ("partitions", "turns", "quarantine", "telemetry"),
     ("writer",),
-    ("migrations", "integrity", "embedded", "body", "ingest", "access", "unread"),
+    ("migrations", "integrity", "embedded", "body", "ingest", "access", "unread", "connection"),
     ("maintenance",),
     ("sidecar",),
     ("app",),
