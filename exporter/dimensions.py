@@ -8,17 +8,20 @@ Source: docs/architecture.md; opentelemetry-proto `resource.proto`, `common.prot
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from time import monotonic
+from typing import Any
 
 from msgspec import Struct
 
 from exporter.attributes import Limits, settle, to_object
 from exporter.database import Connection, Database
+from exporter.errors import BadData
 from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.anyvalue import escape_nul, identity, to_json
-from exporter.otlp.records import AnyValue, Codec, Opaque
+from exporter.otlp.records import AnyValue, Codec, Opaque, ScopeRecords
 from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Promotion
 from sql import query
 
@@ -127,26 +130,44 @@ class Dimensions:
         return entry.id
 
     async def resource(self, codec: Codec, promotion: Promotion, raw: Opaque, schema_url: str) -> Known:
-        """The resource's id and hash. Raises UndecodableBody, StorageUnavailable."""
+        """The resource's id and hash. Raises UndecodableBody, StorageUnavailable, BadData."""
         place = (type(codec), raw, schema_url, RESOURCES)
-        return self._opaque.get(place) or await self._settle(place, codec, promotion)
+        return self._opaque.get(place) or (await self._settle(codec, promotion, [place]))[place]
 
     async def scope(self, codec: Codec, promotion: Promotion, raw: Opaque, schema_url: str) -> Known:
-        """The scope's id and hash. Raises UndecodableBody, StorageUnavailable."""
+        """The scope's id and hash. Raises UndecodableBody, StorageUnavailable, BadData."""
         place = (type(codec), raw, schema_url, SCOPES)
-        return self._opaque.get(place) or await self._settle(place, codec, promotion)
+        return self._opaque.get(place) or (await self._settle(codec, promotion, [place]))[place]
 
-    async def _settle(self, place: _Place, codec: Codec, promotion: Promotion) -> Known:
-        _, raw, schema_url, kind = place
-        owner = RESOURCE if kind is RESOURCES else SCOPE
-        dropped = promotion.dropped(owner)
-        make = _resource_row if kind is RESOURCES else _scope_row
-        row_hash, row = await compute(len(raw) > LONG_BYTES, make, codec, raw, schema_url, dropped, self._limits)
-        await self.ensure(kind, {row_hash: Entry(row_hash, row)}, promotion)
-        known = (self._ids[kind][row_hash], row_hash)
+    async def settle(self, codec: Codec, promotion: Promotion, groups: Collection[ScopeRecords[Any]]) -> None:
+        """Find or make the resources of all the groups together, and their scopes: afterwards each is known.
+
+        One that PostgreSQL refuses leaves it to `resource` and `scope` to say so. Raises UndecodableBody,
+        StorageUnavailable.
+        """
+        kind = type(codec)
+        resources = {(kind, g.resource, g.resource_schema_url, RESOURCES) for g in groups} - self._opaque.keys()
+        scopes = {(kind, g.scope, g.scope_schema_url, SCOPES) for g in groups} - self._opaque.keys()
+        for places in (resources, scopes):
+            if len(places) > 1:
+                with suppress(BadData):
+                    await self._settle(codec, promotion, places)
+
+    async def _settle(self, codec: Codec, promotion: Promotion, places: Collection[_Place]) -> dict[_Place, Known]:
+        """The ids and hashes of resources, or of scopes."""
+        entries: dict[_Place, Entry] = {}
+        for place in places:
+            _, raw, schema_url, kind = place
+            dropped = promotion.dropped(RESOURCE if kind is RESOURCES else SCOPE)
+            make = _resource_row if kind is RESOURCES else _scope_row
+            entries[place] = Entry(
+                *await compute(len(raw) > LONG_BYTES, make, codec, raw, schema_url, dropped, self._limits)
+            )
+        await self.ensure(kind, {entry.hash: entry for entry in entries.values()}, promotion)
+        known = {place: (self._ids[kind][entry.hash], entry.hash) for place, entry in entries.items()}
         if not dropped:
             # The bytes hold what is dropped: nothing may keep them.
-            self._opaque[place] = known
+            self._opaque |= known
         return known
 
     async def ensure(self, kind: Kind, entries: Mapping[bytes, Entry], promotion: Promotion) -> set[bytes]:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -161,13 +161,9 @@ class Ingest:
         rows: list[list[Row]] = [[] for _ in signal.tables]
         intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
         chunk: list[Part] = []
-        size = placed = received = position = 0
+        size = received = position = 0
         raw, url = None, ""
-        groups = iter(await compute(is_long, signal.records, codec, body))
-        while (group := await compute(is_long, next, groups, None)) is not None:
-            for refusal in codec.findings.refusals[placed:]:
-                refusal.context = intake.context(group)
-            placed = len(codec.findings.refusals)
+        async for group in self._groups(signal, intake, body, is_long):
             try:
                 if group.resource is not raw or group.resource_schema_url != url:
                     resource = await self._dimensions.resource(
@@ -203,6 +199,29 @@ class Ingest:
         find = partial(self._find, signal, type(codec), body)
         done = asyncio.get_running_loop().create_future()
         return await compute(is_long, _new_batch, signal, digest, rows, refusals, codec, len(body), find, done)
+
+    async def _groups(
+        self, signal: Signal, intake: Intake, body: bytes, is_long: bool
+    ) -> AsyncIterator[ScopeRecords[Any]]:
+        """The records of a body, by resource and scope; what several of these miss is stored together."""
+        codec, placed = intake.codec, 0
+        ahead: list[ScopeRecords[Any]] = []
+        size = 0
+        groups = iter(await compute(is_long, signal.records, codec, body))
+        while (group := await compute(is_long, next, groups, None)) is not None:
+            for refusal in codec.findings.refusals[placed:]:
+                refusal.context = intake.context(group)
+            placed = len(codec.findings.refusals)
+            ahead.append(group)
+            size += len(group.records) or 1
+            if size >= SLICE:
+                await self._dimensions.settle(codec, self.promotion, ahead)
+                for one in ahead:
+                    yield one
+                ahead, size = [], 0
+        await self._dimensions.settle(codec, self.promotion, ahead)
+        for one in ahead:
+            yield one
 
     def _redacted(self, refusals: list[Refusal]) -> list[Refusal]:
         for refusal in refusals:

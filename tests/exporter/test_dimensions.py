@@ -174,3 +174,26 @@ def test_a_key_that_leaves_before_it_was_stored_is_told_to_the_others(store: str
     run(store, restarted)
     assert ask(store, "SELECT count(*) AS n FROM otel_span_series_dim") == [{"n": 1}]
     assert len(ask(store, "SELECT FROM v_otel_spans_enriched WHERE attributes ? 'user.id'")) == 1200
+
+
+def many_resources(count: int) -> tuple[str, bytes]:
+    """The body of `count` spans, each of a resource and scope of its own: messages side by side are one message."""
+    one = [spans(span(1, i + 1), resource={"service.name": f"s{i}"}, scope=f"lib{i}")[1] for i in range(count)]
+    return SPANS, b"".join(one)
+
+
+def test_what_many_resources_of_a_body_miss_is_stored_together(store: str) -> None:
+    (outcome,) = sent(store, many_resources(400))
+    assert outcome.stored == 400
+    for table in ("otel_resources_dim", "otel_scopes_dim"):
+        found = ask(store, f"SELECT count(*) AS n, count(DISTINCT xmin::text) AS transactions FROM {table}")
+        assert found == [{"n": 400, "transactions": 1}]
+
+
+def test_one_resource_that_postgresql_refuses_takes_along_only_its_records(store: str) -> None:
+    ask(store, "SELECT", given="ALTER TABLE otel_resources_dim ADD CONSTRAINT odd CHECK (service_name <> 's7')")
+    ask(store, "SELECT", given="ALTER TABLE otel_scopes_dim ADD CONSTRAINT odd CHECK (name <> 'lib9')")
+    (outcome,) = sent(store, many_resources(20))
+    assert (outcome.stored, outcome.rejected) == (18, 2)
+    refused = ask(store, "SELECT context FROM otel_rejected_records")
+    assert sorted("s7" in row["context"] for row in refused) == [False, True]
