@@ -1,12 +1,13 @@
 """A proxy before PostgreSQL in which connections fall silent, in both directions and without being closed."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Coroutine
+from typing import Any
 
-from tests.faults.proxy import Proxy
+from tests.exporter.cutting import CuttingProxy, Reader, Writer
 
 
-class BlackHole(Proxy):
+class BlackHole(CuttingProxy):
     """Forwards; the first connection that sends `word` falls silent for ever, all are while `speaking` is not set.
 
     `seen` says whether the server still gets what holds the word.
@@ -18,30 +19,14 @@ class BlackHole(Proxy):
         self.speaking = asyncio.Event()
         self.speaking.set()
 
-    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        session = asyncio.current_task()
-        assert session is not None
-        self._sessions.add(session)
-        server, to_server = await asyncio.open_unix_connection(self._socket)
+    def _directions(
+        self, client: Reader, to_client: Writer, server: Reader, to_server: Writer
+    ) -> list[Coroutine[Any, Any, None]]:
         mine = asyncio.Event()
         mine.set()
-        both = [
-            asyncio.create_task(self._pass_on(client, to_server, mine)),
-            asyncio.create_task(self._pass_on(server, to_client, mine)),
-        ]
-        try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for direction in both:
-                direction.cancel()
-            to_server.close()
-            to_client.close()
-            for direction in both:
-                with suppress(OSError, asyncio.CancelledError):
-                    await direction
-            self._sessions.discard(session)
+        return [self._pass_on(client, to_server, mine), self._pass_on(server, to_client, mine)]
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mine: asyncio.Event) -> None:
+    async def _pass_on(self, reader: Reader, writer: Writer, mine: asyncio.Event) -> None:
         while data := await reader.read(65_536):
             found = bool(self._word) and self._word in data
             if found:

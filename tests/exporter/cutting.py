@@ -4,11 +4,14 @@ Source: https://www.postgresql.org/docs/current/protocol-message-formats.html.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
+Reader: TypeAlias = asyncio.StreamReader
+Writer: TypeAlias = asyncio.StreamWriter
 COMMIT = b"Q\0\0\0\x0cCOMMIT;\0"
 
 
@@ -46,10 +49,7 @@ class CuttingProxy:
         assert session is not None
         self._sessions.add(session)
         server, to_server = await asyncio.open_unix_connection(self._socket)
-        both = [
-            asyncio.create_task(self._forward(client, to_server)),
-            asyncio.create_task(self._forward(server, to_client)),
-        ]
+        both = [asyncio.create_task(direction) for direction in self._directions(client, to_client, server, to_server)]
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -61,6 +61,11 @@ class CuttingProxy:
                 with suppress(OSError, asyncio.CancelledError):
                     await direction
             self._sessions.discard(session)
+
+    def _directions(
+        self, client: Reader, to_client: Writer, server: Reader, to_server: Writer
+    ) -> list[Coroutine[Any, Any, None]]:
+        return [self._forward(client, to_server), self._forward(server, to_client)]
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward until one side ends, or a COMMIT is to get no reply."""
