@@ -7,7 +7,7 @@ a record's attributes are series || row wherever they lie. What has left is the 
 Source: docs/decisions/0002-series.md.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
@@ -22,8 +22,9 @@ from exporter.settings import Verdict
 MAX_INTERNED_BYTES = 4096
 """A longer attribute is stored on its row: it would fill the cache and hardly repeats."""
 
-
 _NONE = repeat(0)
+_HELP = 0.1
+"""Share of the recent series that leaving out one key has to save."""
 MAX_RECENT_ROWS = 20_000
 """Attributes on rows that are remembered."""
 MAX_ROW_KEYS = 10_000
@@ -217,23 +218,32 @@ class Cardinality:
 
     def _costliest_keys(self) -> list[str]:
         """The keys without which half of the recent series would not be: each time the one whose omission leaves the
-        fewest, or where no single one helps the one with most values."""
+        fewest; where no single one helps, the one with most values, or all that one series alone has if these are more.
+        """
         window = {frozenset(s.attributes) for s in self._recent if not any(a.key in self.high for a in s.attributes)}
         enough = len(window) // 2
         keys: list[str] = []
         while len(window) > enough:
-            holders: dict[str, set[Attribute]] = {}
+            values: dict[str, set[Attribute]] = {}
+            held = Counter(attribute.key for attributes in window for attribute in attributes)
             for attributes in window:
                 for attribute in attributes:
-                    holders.setdefault(attribute.key, set()).add(attribute)
-            if not holders:
+                    values.setdefault(attribute.key, set()).add(attribute)
+            if not values:
                 break
-            left = {key: len({attributes - values for attributes in window}) for key, values in holders.items()}
-            key = min(left, key=lambda key: left[key])
-            if left[key] > 0.9 * len(window):
-                key = max(holders, key=lambda key: len(holders[key]))
-            keys.append(key)
-            window = {attributes - holders[key] for attributes in window}
+            # A key that few series have cannot help much: there may be thousands of these.
+            helping = [key for key, count in held.items() if count >= _HELP * len(window)]
+            left = {key: len({attributes - values[key] for attributes in window}) for key in helping}
+            key = min(left, key=lambda key: left[key], default="")
+            if not left or left[key] > (1 - _HELP) * len(window):
+                key = max(values, key=lambda key: len(values[key]))
+                lonely = [key for key, count in held.items() if count == 1]
+                chosen = lonely if len(lonely) > len(values[key]) else [key]
+            else:
+                chosen = [key]
+            keys += chosen
+            gone = set().union(*(values[key] for key in chosen))
+            window = {attributes - gone for attributes in window}
         return keys
 
     def _demote(self, keys: list[str]) -> None:

@@ -96,6 +96,16 @@ def test_the_guard_takes_the_keys_that_keep_series_apart() -> None:
     assert len(fresh) <= 24, "what is left does not multiply"
 
 
+def test_the_guard_takes_all_keys_that_never_come_again_at_once() -> None:
+    cardinality = new_cardinality()
+    take(cardinality, *({f"key {i}": 1, "same": "s", "side": i % 3} for i in range(80)))
+    unique = {key for key in cardinality.demoted if key.startswith("key ")}
+    assert len(unique) == 64, "of the recent series each had one"
+    assert not {"same", "side"} & cardinality.high
+    take(cardinality, *({f"other {i}": 1, "same": "s"} for i in range(80)))
+    assert len(cardinality.demoted) > 100
+
+
 def test_the_guard_takes_no_key_while_series_have_their_records() -> None:
     cardinality = new_cardinality(series_tokens=8)
     for i in range(200):
