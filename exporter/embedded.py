@@ -15,7 +15,7 @@ from pathlib import Path
 
 from exporter.embedded_cluster import SETTINGS, Cluster, Postmaster
 from exporter.embedded_place import SPARE_DIR, settle
-from exporter.errors import PostelError
+from exporter.errors import ConfigurationError, PostelError
 from exporter.settings import Settings
 
 logger = logging.getLogger("postel")
@@ -48,19 +48,21 @@ class EmbeddedPostgres:
         self._supervisor: asyncio.Task[None] | None = None
         self._adopted = False
 
-    async def start(self) -> str:
+    async def start(self, *, create: bool = True) -> str:
         """Makes the cluster if there is none, starts or adopts its server, and supervises it; returns `url`.
 
         Takes as long as crash recovery takes. `notice`, also logged, says in one line where the data is.
-        Raises ConfigurationError when the binaries are missing or the data folder is out of reach, and
-        StorageUnavailable with the end of PostgreSQL's log when the server died.
+        Raises ConfigurationError when the binaries are missing or the data folder is out of reach (or holds no cluster,
+        and none is to be made), and StorageUnavailable with the end of PostgreSQL's log when the server died.
         Call `stop()` also after a start that failed or was cancelled.
         """
         place = await asyncio.to_thread(settle, self._wanted, self._spare_dir)
         cluster = self._cluster = Cluster(place, self._settings)
+        if not create and not cluster.pgdata.exists():
+            raise ConfigurationError(f"{place.data_dir}: no PostgreSQL here: give --data-dir or --database-url")
         self.notice = place.notice
         logger.info("%s", place.notice)
-        server = await bring_up(cluster, create=True)
+        server = await bring_up(cluster, create=create)
         self._adopted = not cluster.launched(server)
         if self._adopted:
             logger.info("adopted the PostgreSQL that was already running there, process %d", server.pid)
@@ -99,7 +101,7 @@ async def attached(settings: Settings) -> AsyncIterator[str]:
         return
     embedded = EmbeddedPostgres(given_data_dir(settings))
     try:
-        yield await embedded.start()
+        yield await embedded.start(create=False)
     finally:
         await embedded.leave()
 

@@ -207,8 +207,7 @@ class Ingest:
         codec, placed = intake.codec, 0
         ahead: list[ScopeRecords[Any]] = []
         size = 0
-        groups = iter(await compute(is_long, signal.records, codec, body))
-        while (group := await compute(is_long, next, groups, None)) is not None:
+        async for group in _decoded(signal, codec, body, is_long):
             for refusal in codec.findings.refusals[placed:]:
                 refusal.context = intake.context(group)
             placed = len(codec.findings.refusals)
@@ -226,7 +225,6 @@ class Ingest:
     def _redacted(self, refusals: list[Refusal]) -> list[Refusal]:
         for refusal in refusals:
             refusal.record = redact(refusal.record, self._dropped)
-            refusal.context = redact(refusal.context, self._dropped)
         return refusals
 
     async def _find(
@@ -243,8 +241,7 @@ class Ingest:
         codec, found = new_codec(self._bounds), sorted(ordinals)
         intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
         position = 0
-        groups = iter(await compute(is_long, signal.records, codec, body))
-        while (group := await compute(is_long, next, groups, None)) is not None:
+        async for group in _decoded(signal, codec, body, is_long):
             end = position + len(group.records) * RECORD
             some = found[bisect_left(found, position) : bisect_left(found, end)]
             await compute(is_long, _refuse_found, signal, intake, group, [(o, o - position) for o in some], like)
@@ -307,6 +304,12 @@ class Ingest:
         self.traces.cardinality.trim()
         self.logs.cardinality.trim()
         self.metrics.trim()
+
+
+async def _decoded(signal: Signal, codec: Codec, body: bytes, is_long: bool) -> AsyncIterator[ScopeRecords[Any]]:
+    groups = iter(await compute(is_long, signal.records, codec, body))
+    while (group := await compute(is_long, next, groups, None)) is not None:
+        yield group
 
 
 def _slices(records: Sequence[Any], position: int) -> Iterator[tuple[int, Sequence[Any], Sequence[int]]]:

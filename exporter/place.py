@@ -15,7 +15,7 @@ from exporter.dimensions import Entry, Kind, Known
 from exporter.errors import UndecodableBody
 from exporter.otlp.export import Json, request
 from exporter.otlp.records import Codec, Refusal, ScopeRecords
-from exporter.promotion import Promotion
+from exporter.promotion import RESOURCE, SCOPE, Promotion
 
 _INT64_LIMIT = 1 << 63
 _UINT64 = 1 << 64
@@ -106,10 +106,13 @@ class Intake(Struct):
     _context: bytes = b""
 
     def context(self, group: ScopeRecords[Any]) -> bytes:
-        """The request around a group's records, as OTLP/JSON. Raises UndecodableBody."""
+        """The request around a group's records, as OTLP/JSON, without what is dropped. Raises UndecodableBody."""
         if group is not self._group:
-            scopes = [(self.codec.scope(group.scope), group.scope_schema_url, ())]
-            around = [(self.codec.resource(group.resource), group.resource_schema_url, scopes)]
+            resource, scope = self.codec.resource(group.resource), self.codec.scope(group.scope)
+            for owner, of in ((RESOURCE, resource), (SCOPE, scope)):
+                dropped = self.promotion.dropped(owner)
+                of.attributes = [attribute for attribute in of.attributes if attribute.key not in dropped]
+            around = [(resource, group.resource_schema_url, [(scope, group.scope_schema_url, ())])]
             self._group, self._context = group, msgspec.json.encode(request(self.signal, around))
         return self._context
 

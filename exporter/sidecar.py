@@ -188,6 +188,7 @@ class Sidecar:
             await migrations.require(connection)
             digest_key = await connection.fetchval(query("ledger", "read-digest-key"))
         await self._partitions.make_ahead()
+        await self._quarantine.prune(self._control)
         limits = Limits(self.settings.max_attributes, self.settings.max_attribute_value_bytes)
         dimensions = Dimensions(
             self._control, self.settings.max_cached_resources, self.settings.max_cached_series, limits

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exporter import promotion
 from exporter.cli import main
 from exporter.database import Database
 from exporter.errors import UndecodableBody
@@ -233,6 +236,30 @@ def test_replay_stores_what_can_be_stored_after_a_fix(store: str, capsys: pytest
         0,
         "0 records replayed: 0 stored, 0 stored before",
     )
+
+
+def test_a_dropped_key_takes_nothing_else_of_what_is_around_a_record(store: str, tmp_path: Path) -> None:
+    overrides = tmp_path / "o.yaml"
+    overrides.write_text("drop:\n  resource: [resource, secret]\n  scope: [scope]\n  spans: [spans]\n")
+    body = spans(span(0, 1), resource={"service.name": "shop", "secret": "s", "resource": "r"})
+
+    async def session(running: Sidecar) -> int:
+        return (await send(running, *body)).rejected
+
+    assert run(store, session, lists=promotion.load(overrides=overrides)) == 1
+    (row,) = kept(store)
+    (resource,) = row["context"]["resourceSpans"]
+    assert [attribute["key"] for attribute in resource["resource"]["attributes"]] == ["service.name"]
+    assert resource["scopeSpans"] == [{"scope": {"name": "lib"}, "spans": []}]
+
+
+def test_replay_makes_no_database_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("replay", "maintain"):
+        # Not below pytest's own folder, which only its owner enters.
+        with tempfile.TemporaryDirectory(prefix="postel-test-") as name:
+            Path(name).chmod(0o755)
+            assert main([command, "--data-dir", f"{name}/nothing"]) == 2
+        assert capsys.readouterr().err.endswith("no PostgreSQL here: give --data-dir or --database-url\n")
 
 
 def test_replay_says_what_cannot_be(store: str, capsys: pytest.CaptureFixture[str]) -> None:
