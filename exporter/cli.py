@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from exporter import promotion
 from exporter.errors import ConfigurationError, PostelError, Unavailable
-from exporter.quantities import seconds
+from exporter.quantities import parsed_by, seconds
 from exporter.settings import Settings
 from exporter.settings import load as load_settings
 
@@ -78,7 +78,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     _add_setting_flags(replay, "data_dir", "database_url")
     replay.add_argument("--reason", action="append", help="only records refused for this; repeatable")
     replay.add_argument(
-        "--since", metavar="TIME", type=_duration, help="only records refused in the last, such as, 24h"
+        "--since", metavar="TIME", type=parsed_by(seconds), help="only records refused in the last, such as, 24h"
     )
     replay.set_defaults(run=_replay)
 
@@ -186,13 +186,6 @@ def _maintain(args: argparse.Namespace) -> int:
 
     asyncio.run(run_once(settings))
     return 0
-
-
-def _duration(text: str) -> float:
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
 
 
 def _replay(args: argparse.Namespace) -> int:

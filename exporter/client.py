@@ -1,15 +1,12 @@
 """What the commands that talk to a running Postel have in common: flags for where it is, and an HTTP client."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import httpx
 
-from exporter.quantities import seconds
+from exporter.quantities import parsed_by, seconds
 
-T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:4318"
 
 
@@ -53,18 +50,3 @@ def open_client(
         headers = headers | {"Authorization": f"Bearer {token}"}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     return httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=timeout_s)
-
-
-def parsed_by(parse: Callable[[str], T], least: T | None = None) -> Callable[[str], T]:
-    """For argparse, which shows a parser's own words only of an ArgumentTypeError."""
-
-    def parsed(text: str) -> T:
-        try:
-            value = parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
-        if least is not None and value < least:  # type: ignore[operator]
-            raise argparse.ArgumentTypeError(f"{text!r} must be at least {least}")
-        return value
-
-    return parsed

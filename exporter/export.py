@@ -22,11 +22,11 @@ from zlib import crc32
 import httpx
 import msgspec
 
-from exporter.client import DEFAULT_URL, add_flags, check_url, open_client, parsed_by, read_token
+from exporter.client import DEFAULT_URL, add_flags, check_url, open_client, read_token
 from exporter.errors import ConfigurationError
 from exporter.export_page import count_records
 from exporter.otlp.records import LOGS, METRICS, SPANS
-from exporter.quantities import integer
+from exporter.quantities import integer, parsed_by
 from exporter.retry import Attempts, Retry, Sleep
 
 PATHS = {SPANS: "/api/spans", LOGS: "/api/logs", METRICS: "/api/metrics/series"}

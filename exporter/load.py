@@ -15,11 +15,11 @@ from typing import TextIO, TypeAlias
 
 import httpx
 
-from exporter.client import DEFAULT_URL, add_flags, check_url, open_client, parsed_by, read_token
+from exporter.client import DEFAULT_URL, add_flags, check_url, open_client, read_token
 from exporter.errors import ConfigurationError
 from exporter.load_sender import Body, Sender, Tally, encode
 from exporter.otlp.http import Encoding
-from exporter.quantities import integer, seconds
+from exporter.quantities import integer, parsed_by, seconds
 from exporter.retry import Retry, Sleep
 from exporter.shop import SIGNALS, Request, Shop, Signal
 

@@ -4,6 +4,7 @@ A parser takes the text that stands in a file, a variable or a flag and returns 
 with what it would have liked to see ("must be ..."). All three go through the same parsers, so they allow the same.
 """
 
+import argparse
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -116,3 +117,18 @@ def optional(parse: Parser[T]) -> Parser[T | None]:
         return None if text.lower() == "none" else parse(text)
 
     return maybe
+
+
+def parsed_by(parse: Callable[[str], T], least: T | None = None) -> Callable[[str], T]:
+    """For argparse, which shows a parser's own words only of an ArgumentTypeError."""
+
+    def parsed(text: str) -> T:
+        try:
+            value = parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+        if least is not None and value < least:  # type: ignore[operator]
+            raise argparse.ArgumentTypeError(f"{text!r} must be at least {least}")
+        return value
+
+    return parsed
