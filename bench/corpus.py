@@ -1,4 +1,4 @@
-"""The bodies that both sides are given: the shop's telemetry, made and compressed before any clock starts."""
+"""The bodies that are sent: the shop's telemetry, made and compressed before any clock starts."""
 
 import gzip
 import multiprocessing
@@ -10,25 +10,75 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from exporter.shop import Shop
+from msgspec import Struct
+
+from exporter.shop import POINTS_PER_SCRAPE, Shop
+from exporter.shop_visits import Visit
 
 SPANS, LOGS, POINTS = SIGNALS = ("spans", "logs", "points")
 RECORDS_PER_BODY = 1_000
+VISITS_PER_SECOND = 1_500.0
+"""Some 20,000 spans a second: the shop's clock goes about as fast as records are stored, as it does where telemetry is
+not generated but happens."""
 
 _SEED = 7
 _PODS = 10
 """Of each service: 150 resources, about 2,900 metric series."""
-_VISITS_PER_SECOND = 1_500.0
-"""Some 20,000 spans a second: the shop's clock goes about as fast as records are stored, as it does where telemetry is
-not generated but happens."""
 _BEGAN_S = 3 * 3_600
 """So long ago that even the longest default stream (points, 287 a second) ends before now."""
 _GZIP_LEVEL = 6
-_STREAMS: Mapping[str, Callable[[Shop], Iterator[Any]]] = {
-    SPANS: lambda shop: shop.traces(RECORDS_PER_BODY),
-    LOGS: lambda shop: shop.logs(RECORDS_PER_BODY),
-    POINTS: lambda shop: shop.metrics(RECORDS_PER_BODY),
+_SCRAPE_INTERVAL_S = 10.0
+_RECORDS_PER_VISIT = {SPANS: 13.5, LOGS: 4.1}
+_VISITS_PER_SLICE = 1_000_000
+"""More than any slice has: the numbers of visits that one slice may use."""
+_STREAMS: Mapping[str, Callable[[Shop, int], Iterator[Any]]] = {
+    SPANS: Shop.traces,
+    LOGS: Shop.logs,
+    POINTS: Shop.metrics,
 }
+
+
+class Slice(Struct, frozen=True, kw_only=True):
+    """A part of one shop's life: `records` of a signal from `start_unix_nano` on.
+
+    Slices of different numbers have the same services, pods and users and no visit in common, so no id.
+    """
+
+    signal: str
+    records: int
+    start_unix_nano: int
+    number: int = 0
+    records_per_body: int = RECORDS_PER_BODY
+    visits_per_second: float = VISITS_PER_SECOND
+
+    @property
+    def end_unix_nano(self) -> int:
+        """About when its last record is made, which is when the next slice may begin."""
+        return self.start_unix_nano + int(self.records / self._records_per_s * 1e9)
+
+    @property
+    def _records_per_s(self) -> float:
+        if self.signal == POINTS:
+            return POINTS_PER_SCRAPE * _PODS / _SCRAPE_INTERVAL_S
+        return _RECORDS_PER_VISIT[self.signal] * self.visits_per_second
+
+
+class _LaterShop(Shop):
+    """A shop that opens with a later visit than its first, at the same moment."""
+
+    def __init__(self, part: Slice) -> None:
+        super().__init__(
+            _SEED,
+            start_unix_nano=part.start_unix_nano,
+            pods=_PODS,
+            visits_per_second=part.visits_per_second,
+            scrape_interval_s=_SCRAPE_INTERVAL_S,
+        )
+        self._first = part.number * _VISITS_PER_SLICE
+
+    def _play_visit(self, number: int) -> Visit:
+        start = self._start + int(number * self._visit_nano)
+        return Visit(self._seed, self._first + number, start, self._users, self._pods)
 
 
 def make_corpus(folder: Path, records: Mapping[str, int]) -> None:
@@ -37,23 +87,36 @@ def make_corpus(folder: Path, records: Mapping[str, int]) -> None:
     Each signal is a process of its own, as making a record takes longer than storing it.
     """
     start_unix_nano = time.time_ns() - _BEGAN_S * 1_000_000_000
+    make_slices(
+        {
+            folder / signal: Slice(signal=signal, records=number, start_unix_nano=start_unix_nano)
+            for signal, number in records.items()
+        }
+    )
+
+
+def make_slices(slices: Mapping[Path, Slice]) -> None:
+    """Write each slice to its folder, which is made; one gzip'd protobuf request a file, on all cores."""
     # Not forked: the parent runs an event loop with threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(len(records), os.cpu_count() or 1), mp_context=context) as pool:
-        made = [pool.submit(_make, folder / name, name, count, start_unix_nano) for name, count in records.items()]
-        for future in made:
+    with ProcessPoolExecutor(min(len(slices), os.cpu_count() or 1), mp_context=context) as pool:
+        for future in [pool.submit(_make, folder, part) for folder, part in slices.items()]:
             future.result()
 
 
 def read_bodies(folder: Path, signal: str) -> list[bytes]:
     """The compressed bodies of a signal, in the order of their times."""
-    return [path.read_bytes() for path in sorted((folder / signal).iterdir())]
+    return read_slice(folder / signal)
 
 
-def _make(folder: Path, signal: str, records: int, start_unix_nano: int) -> None:
-    folder.mkdir()
-    shop = Shop(_SEED, start_unix_nano=start_unix_nano, pods=_PODS, visits_per_second=_VISITS_PER_SECOND)
-    requests = islice(_STREAMS[signal](shop), records // RECORDS_PER_BODY)
-    for number, request in enumerate(requests):
+def read_slice(folder: Path) -> list[bytes]:
+    """The compressed bodies below a folder, in the order of their names."""
+    return [path.read_bytes() for path in sorted(folder.rglob("*.gz"))]
+
+
+def _make(folder: Path, part: Slice) -> None:
+    folder.mkdir(parents=True)
+    requests = _STREAMS[part.signal](_LaterShop(part), part.records_per_body)
+    for number, request in enumerate(islice(requests, part.records // part.records_per_body)):
         body = gzip.compress(request.SerializeToString(), _GZIP_LEVEL, mtime=0)
         (folder / f"{number:06}.gz").write_bytes(body)

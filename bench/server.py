@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
@@ -24,10 +24,14 @@ class Server(Struct):
 
 
 @asynccontextmanager
-async def serving(database_url: str) -> AsyncIterator[Server]:
-    """A sidecar with its default settings on a free port of this machine, ready, until the block ends."""
+async def serving(database_url: str, launcher: Sequence[str] = ()) -> AsyncIterator[Server]:
+    """A sidecar with its default settings on a free port of this machine, ready, until the block ends.
+
+    `launcher` is a command that becomes the one behind it, as `nice` does.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTEL_")}
-    command = (sys.executable, "-m", "exporter", "serve", "--bind", "127.0.0.1:0", "--database-url", database_url)
+    serve = (sys.executable, "-m", "exporter", "serve", "--bind", "127.0.0.1:0", "--database-url", database_url)
+    command = (*launcher, *serve)
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(_READY_S):

@@ -1,10 +1,11 @@
 """Only a 200 with an empty message counts as an acknowledgement, and connections are kept."""
 
 import asyncio
+import time
 
 import pytest
 
-from bench.client import Acknowledged, Unacknowledged, send_all
+from bench.client import Acknowledged, Unacknowledged, asking, send_all, send_paced
 
 SUCCESS = b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"
 
@@ -57,3 +58,65 @@ def test_bodies_go_over_kept_connections() -> None:
 def test_anything_else_ends_the_run(answer: bytes, reason: str) -> None:
     with pytest.raises(Unacknowledged, match=reason):
         asyncio.run(send([b"a"], answer))
+
+
+def test_a_question_is_answered_with_status_and_content() -> None:
+    async def ask() -> list[tuple[int, bytes]]:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for status in (b"200", b"404"):
+                request = await reader.readuntil(b"\r\n\r\n")
+                path = request.split(b" ")[1]
+                writer.write(b"HTTP/1.1 %s \r\nContent-Length: %d\r\n\r\n%s" % (status, len(path), path))
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            async with asking(host, port) as asker:
+                answers = [await asker.get("/api/spans?limit=1"), await asker.get("/api/none")]
+        assert all(answer.latency_s > 0 for answer in answers)
+        return [(answer.status, answer.content) for answer in answers]
+
+    assert asyncio.run(ask()) == [(200, b"/api/spans?limit=1"), (404, b"/api/none")]
+
+
+async def paced(bodies: int, bodies_per_s: float, connections: int, *, slow_s: float) -> list[Acknowledged]:
+    """Sends to a server that answers the first request late by `slow_s` and the others at once."""
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(1)
+                asked += 1
+                await asyncio.sleep(slow_s if asked == 1 else 0)
+                writer.write(SUCCESS)
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        return await send_paced(host, port, "/v1/logs", [b"a"] * bodies, connections, bodies_per_s)
+
+
+def test_paced_bodies_go_at_their_moments() -> None:
+    began = time.monotonic()
+    answers = asyncio.run(paced(21, 100.0, 4, slow_s=0))
+    assert len(answers) == 21
+    # The last one is due 0.2 s after the first, and none may be sent before its moment.
+    assert answers[-1].at - began >= 0.2
+    assert all(answer.latency_s >= 0 for answer in answers)
+
+
+def test_a_wait_for_a_busy_connection_counts() -> None:
+    """While the first answer takes 0.3 s, the bodies after it fall due and wait: they are as late as that."""
+    answers = asyncio.run(paced(11, 100.0, 1, slow_s=0.3))
+    latencies = sorted(answer.latency_s for answer in answers)
+    assert sum(latency > 0.15 for latency in latencies) == 11
+
+
+def test_other_connections_do_not_wait_for_a_slow_answer() -> None:
+    latencies = [answer.latency_s for answer in asyncio.run(paced(11, 100.0, 4, slow_s=0.5))]
+    assert min(latencies) < 0.4 < max(latencies)
