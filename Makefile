@@ -11,10 +11,10 @@ SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --n
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak fuzz collector lock clean
+.PHONY: help setup demo test check bench bench-half-core soak fuzz collector lock clean
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## .venv with the postel command and all tools
 
@@ -57,6 +57,9 @@ check: setup ## format, lint, types, house rules
 
 bench: setup ## the numbers of the README, on this machine
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-half-core: setup ## the same under a CPU limit of 500m for the server, where cgroups may be written
+	@$(BIN)/python -m bench.half_core $(ARGS)
 
 # Installed beside .venv, as nothing else needs it; Linux on x86-64 and the Pythons that it is built for only.
 FUZZ_S ?= 300
