@@ -11,7 +11,7 @@ SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --n
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-half-core soak fuzz collector lock clean
+.PHONY: help setup demo test check bench bench-small bench-half-core soak fuzz collector lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ check: setup ## format, lint, types, house rules
 
 bench: setup ## the numbers of the README, on this machine
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-small: setup ## small requests from 64 clients, and their latency at half of peak
+	@$(BIN)/python -m bench.small $(ARGS)
 
 bench-half-core: setup ## the same under a CPU limit of 500m for the server, where cgroups may be written
 	@$(BIN)/python -m bench.half_core $(ARGS)
