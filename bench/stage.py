@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import uvloop
@@ -48,16 +49,18 @@ class Stage(Struct, frozen=True):
     @asynccontextmanager
     async def serving(self, launcher: Sequence[str] = ()) -> AsyncIterator["Served"]:
         """A server on an empty database of its own, ready and settled; what others wrote is on disk before."""
+        # A name of its own: the tests share one PostgreSQL.
+        name = f"bench_{uuid4().hex[:16]}"
+        url = self.url.replace("/postgres?", f"/{name}?", 1)
         connection = await asyncpg.connect(self.url)
         try:
-            await connection.execute("CREATE DATABASE bench_postel")
+            await connection.execute(f"CREATE DATABASE {name}")
             await connection.execute("CHECKPOINT")
-            url = self.url.replace("/postgres?", "/bench_postel?", 1)
             async with serving(url, launcher) as server:
                 await asyncio.sleep(SETTLE_S)
                 yield Served(server, url, self.postmaster_pid, rss_bytes(server.pid))
         finally:
-            await connection.execute("DROP DATABASE IF EXISTS bench_postel WITH (FORCE)")
+            await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             await connection.close()
 
 

@@ -42,6 +42,8 @@ LONGEST_FILES = (
     "tests/exporter/test_embedded.py",
     "tests/e2e/test_verdict_flips.py",
     "tests/bench/test_rounds.py",
+    "tests/bench/test_growth.py",
+    "tests/bench/test_small.py",
     "tests/exporter/test_replicas.py",
     "tests/queries/test_paging.py",
     "tests/e2e/test_same_rows.py",
