@@ -58,7 +58,7 @@ check: setup ## format, lint, types, house rules
 bench: setup ## the numbers of the README, on this machine
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-growth: setup ## ingest, memory and reads at 1, 10 and 30 million spans: about an hour, 20 GB of disk
+bench-growth: setup ## ingest, memory and reads at 1, 10 and 30 million spans: about an hour, 15 GB of disk
 	@$(BIN)/python -m bench.growth $(ARGS)
 
 bench-small: setup ## small requests from 64 clients, and their latency at half of peak
