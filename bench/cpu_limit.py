@@ -22,16 +22,27 @@ class CannotLimit(PostelError):
     """No cgroup with a quota can be made here."""
 
 
+class Throttled(Struct, frozen=True):
+    """Periods with work, and those of them in which the quota was used up and the rest had to wait."""
+
+    periods: int = 0
+    waited: int = 0
+
+    def share_since(self, before: "Throttled") -> float:
+        """The share of the periods since then in which there was a wait."""
+        return (self.waited - before.waited) / max(1, self.periods - before.periods)
+
+
 class Cell(Struct, frozen=True):
     """A cgroup: the command that enters it and becomes the one behind it, and its folder."""
 
     launcher: Sequence[str]
     folder: Path
 
-    def throttled_share(self) -> float:
-        """In which share of the periods in which it had work it was made to wait, so far."""
+    def throttled(self) -> "Throttled":
+        """What its processes had to wait so far."""
         counts = dict(line.split() for line in (self.folder / "cpu.stat").read_text().splitlines())
-        return int(counts["nr_throttled"]) / max(1, int(counts["nr_periods"]))
+        return Throttled(int(counts["nr_periods"]), int(counts["nr_throttled"]))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from bench.__main__ import _natural as natural
 from bench.__main__ import _signals as signals
 from bench.__main__ import _thousands as thousands
 from bench.corpus import RECORDS_PER_BODY, SIGNALS, make_corpus, read_bodies
-from bench.cpu_limit import Cell, limited
+from bench.cpu_limit import Cell, Throttled, limited
 from bench.figures import MIB, markdown, milliseconds, of_rounds, spread
 from bench.measure import Load
 from bench.rounds import CONNECTIONS
@@ -78,9 +78,10 @@ async def _run(stage: Stage, signal: str, *, is_limited: bool) -> Run:
 async def _load(stage: Stage, signal: str, cell: Cell | None) -> Run:
     bodies = read_bodies(stage.folder, signal)
     async with stage.serving(cell.launcher if cell else ()) as served:
+        before = cell.throttled() if cell else Throttled()
         load = await served.load(signal, bodies, CONNECTIONS, records_per_body=RECORDS_PER_BODY)
+        throttled = cell.throttled().share_since(before) if cell else 0.0
         await served.count()
-        throttled = cell.throttled_share() if cell else 0.0
     if cell is not None:
         check_limit(load)
     return Run(load, load.python_cpu_s / _elapsed_s(load), throttled)
@@ -156,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("bench-half-core", __doc__)
+    parser = parser_of("bench-half-core", __doc__, has_targets=False)
     parser.add_argument("--records", type=thousands, default=_RECORDS, help=f"of each signal, default {_RECORDS:,}")
     parser.add_argument("--signals", type=signals, default=SIGNALS, help="comma-separated: spans,logs,points")
     parser.add_argument("--rounds", type=natural, default=_ROUNDS, help=f"alternating rounds, default {_ROUNDS}")

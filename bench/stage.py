@@ -155,11 +155,13 @@ async def _measured(measure: Callable[[Stage], Awaitable[Findings]]) -> Findings
     return Findings(f"{findings.text}\n\n{machine}\n", findings.missed)
 
 
-def parser_of(prog: str, description: str | None) -> argparse.ArgumentParser:
-    """The flags that every one of them has."""
+def parser_of(prog: str, description: str | None, *, has_targets: bool = True) -> argparse.ArgumentParser:
+    """The flags that every one of them has; `check` is there anyway, False without targets."""
     parser = argparse.ArgumentParser(prog=f"make {prog} ARGS=...", description=description, allow_abbrev=False)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the Markdown there too")
-    parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
+    parser.set_defaults(check=False)
+    if has_targets:
+        parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     return parser
 
 

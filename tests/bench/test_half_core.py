@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cpu_limit import CannotLimit, limited
+from bench.cpu_limit import CannotLimit, Throttled, limited
 from bench.half_core import LimitBroken, Plan, check_limit, main, measure
 from bench.measure import Load
 from bench.stage import Stage
@@ -41,9 +41,14 @@ def test_a_process_in_the_cell_gets_no_more() -> None:
     needs_cgroups()
     with limited(0.25) as cell:
         done = subprocess.run([*cell.launcher, sys.executable, "-c", BUSY], capture_output=True, text=True, check=True)
-        assert cell.throttled_share() > 0.5
+        assert cell.throttled().share_since(Throttled()) > 0.5
     assert 0 < float(done.stdout) < 0.4
     assert not cell.folder.exists()
+
+
+def test_waits_are_counted_from_a_moment_on() -> None:
+    assert Throttled(50, 30).share_since(Throttled(40, 28)) == 0.2
+    assert Throttled(40, 28).share_since(Throttled(40, 28)) == 0
 
 
 def test_where_nothing_can_be_limited_it_is_said(tmp_path: Path) -> None:
