@@ -22,6 +22,9 @@ Opaque: TypeAlias = bytes
 Interned: TypeAlias = tuple[int, str, bytes]
 """An attribute as rows are made of it: (ident, key, b'"key":value'); ident 0 = it lies on the row."""
 
+RowEntry: TypeAlias = tuple[str, bytes]
+"""An attribute that lies on the row: (key, b'"key":value')."""
+
 RowKey: TypeAlias = tuple[str, bytes]
 """A key whose attributes lie on the row: (key, b'"key":')."""
 
@@ -302,7 +305,7 @@ class Codec(Protocol):
     def attribute(self, raw: Opaque) -> KeyValue:
         """One KeyValue."""
 
-    def cut(self, raw: Opaque, row_keys: Mapping[bytes, RowKey]) -> Interned | None:
+    def cut(self, raw: Opaque, row_keys: Mapping[bytes, RowKey]) -> RowEntry | None:
         """Of an attribute so plain that it can be cut by hand, and whose key is in `row_keys`: its entry; else None."""
 
     def key_part(self, raw: Opaque) -> bytes | None:
