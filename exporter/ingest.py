@@ -8,18 +8,16 @@ import hashlib
 import os
 import time
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from msgspec import structs
-
 from exporter.admission import Visit
 from exporter.attributes import Limits, redact
-from exporter.batch import Batch, Find, Outcome, Row, Signal, unstorable
+from exporter.batch import Batch, Find, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
-from exporter.dimensions import Dimensions, Entry, Kind, Known
+from exporter.dimensions import Dimensions, Entry, Kind
 from exporter.errors import BadData, BodyTooLarge, StorageUnavailable, UndecodableBody
 from exporter.logs import Logs
 from exporter.metrics import Metrics
@@ -31,11 +29,9 @@ from exporter.otlp.records import LOGS, METRICS, SPANS, Bounds, Codec, Refusal, 
 from exporter.place import RECORD, Intake, Part, Receipts, Window
 from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
+from exporter.slices import NOWHERE, parts, refuse, slices
 from exporter.traces import Traces
 from exporter.turns import Queue, Turnstile
-
-SLICE = 2000
-"""Records between two yields to the event loop, and for which missing dimension rows are stored together."""
 
 ODD_BYTES, _FEW_RECORDS = 4096, 32
 """A record that is longer than that may be long to build: a span of ten thousand events, say."""
@@ -44,7 +40,6 @@ _MANY_MISSING = 32
 """Series: of a thousand records some fifteen are new once the first ones have taught what repeats."""
 
 _NANO = 1_000_000_000
-_NOWHERE = (0, b"")
 Turn = Callable[[], AbstractAsyncContextManager[None]]
 _CODECS: dict[Encoding, Callable[[Bounds], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
 
@@ -157,11 +152,11 @@ class Ingest:
         rows: list[list[Row]] = [[] for _ in signal.tables]
         intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
         received = position = 0
-        async for groups in _slices(signal, intake, body, is_long):
+        async for groups in slices(signal, intake, body, is_long):
             if received:
                 await asyncio.sleep(0)
             places = await self._dimensions.places(codec, self.promotion, groups)
-            for size, chunk in _parts(signal, intake, groups, places, position):
+            for size, chunk in parts(signal, intake, groups, places, position):
                 received += size
                 if received > self._bounds.max_records:
                     limit = f"max_body_records ({self._bounds.max_records})"
@@ -196,7 +191,7 @@ class Ingest:
         codec, found = new_codec(self._bounds), sorted(ordinals)
         intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
         position = 0
-        async for groups in _slices(signal, intake, body, is_long):
+        async for groups in slices(signal, intake, body, is_long):
             for group in groups:
                 end = position + len(group.records) * RECORD
                 some = found[bisect_left(found, position) : bisect_left(found, end)]
@@ -253,7 +248,7 @@ class Ingest:
         records = [(part, i) for part in chunk for i in range(len(part.records))]
         if len(records) == 1:
             ((part, i),) = records
-            _refuse(signal, intake, part, part.records[i], error)
+            refuse(signal, intake, part, part.records[i], error)
             return
         middle = len(records) // 2
         for half in (records[:middle], records[middle:]):
@@ -278,85 +273,11 @@ class Ingest:
         self.metrics.trim()
 
 
-async def _slices(signal: Signal, intake: Intake, body: bytes, is_long: bool) -> AsyncIterator[list[ScopeRecords[Any]]]:
-    """The records of a body by resource and scope, together about SLICE records at a time."""
-    groups = iter(await compute(is_long, signal.records, intake.codec, body))
-    while some := await compute(is_long, _take, intake, groups):
-        yield some
-
-
-def _take(intake: Intake, groups: Iterator[ScopeRecords[Any]]) -> list[ScopeRecords[Any]]:
-    refusals = intake.codec.findings.refusals
-    taken: list[ScopeRecords[Any]] = []
-    size, placed = 0, len(refusals)
-    for group in groups:
-        for refusal in refusals[placed:]:
-            refusal.context = intake.context(group)
-        placed = len(refusals)
-        taken.append(group)
-        size += len(group.records) or 1
-        if size >= SLICE:
-            break
-    return taken
-
-
-def _parts(
-    signal: Signal,
-    intake: Intake,
-    groups: Sequence[ScopeRecords[Any]],
-    places: Sequence[tuple[Known, Known] | BadData],
-    position: int,
-) -> Iterator[tuple[int, list[Part]]]:
-    """(how many, records) of slices of about SLICE records, the first of which is at `position`. A group whose resource
-    or scope PostgreSQL does not take is refused."""
-    chunk: list[Part] = []
-    size = 0
-    for group, place in zip(groups, places, strict=True):
-        first, position = position, position + len(group.records) * RECORD
-        if isinstance(place, BadData):
-            for record in group.records:
-                _refuse(signal, intake, Part([], [], group, _NOWHERE, _NOWHERE), record, place)
-            continue
-        for count, records, ordinals in _cut(signal, group.records, first):
-            chunk.append(Part(records, ordinals, group, *place))
-            size += count
-            if size >= SLICE:
-                yield size, chunk
-                chunk, size = [], 0
-    if chunk:
-        yield size, chunk
-
-
-def _cut(signal: Signal, records: Sequence[Any], position: int) -> Iterator[tuple[int, Sequence[Any], Sequence[int]]]:
-    """(how many, records, ordinals) of the records of a group, the first of which is at `position`; a metric counts as
-    its points, and one of many is cut."""
-    if signal.name != METRICS:
-        yield len(records), records, range(position, position + len(records) * RECORD, RECORD)
-        return
-    size, together, ordinals = 0, [], []
-    for ordinal, metric in enumerate(records):
-        points = metric.data_points
-        for start in range(0, len(points) or 1, SLICE):
-            some = points[start : start + SLICE]
-            together.append(metric if len(points) <= SLICE else structs.replace(metric, data_points=some))
-            ordinals.append(position + ordinal * RECORD + start)
-            size += len(some) or 1
-            if size >= SLICE:
-                yield size, together, ordinals
-                size, together, ordinals = 0, [], []
-    yield size, together, ordinals
-
-
-def _refuse(signal: Signal, intake: Intake, part: Part, record: Any, error: BadData) -> None:
-    original = partial(signal.original, intake.codec, record, None)
-    intake.refuse(part, *unstorable(error), original, signal.count(record))
-
-
 def _refuse_found(
     signal: Signal, intake: Intake, group: ScopeRecords[Any], places: Sequence[tuple[int, int]], like: Refusal
 ) -> None:
     """Refuse the records of a group at these places: ordinals, in the body and in the group."""
-    part = Part([], [], group, _NOWHERE, _NOWHERE)
+    part = Part([], [], group, NOWHERE, NOWHERE)
     for ordinal, inside in places:
         record = group.records[inside // RECORD]
         intake.refuse(part, like.reason, like.message, partial(signal.original, intake.codec, record, ordinal))

@@ -3,12 +3,10 @@
 Source: opentelemetry-proto `trace.proto`; sql/migrations/0004_spans.sql.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any
-
-from msgspec import Struct
 
 from exporter import check, columns
 from exporter.attributes import Fragments, settle, to_object, without
@@ -226,19 +224,6 @@ def _no_identity(span: Span) -> tuple[str, str]:
     raise AssertionError("the span has an identity")
 
 
-class Trace(Struct):
-    """One row of otel_traces as it grows; fields in the order of its columns."""
-
-    start: int
-    end: int
-    root: tuple[bool, int, int]
-    root_series_id: int
-    root_resource_id: int
-    spans: int
-    errors: int
-    resource_ids: set[int]
-
-
 def effective_end(key: int, sent: int | None, end: int) -> int:
     """When a span filed under `key` ends, as otel_effective_end() has it; `sent` and `end` are signed 64 bits."""
     start = key if sent is None else sent
@@ -247,46 +232,44 @@ def effective_end(key: int, sent: int | None, end: int) -> int:
 
 
 def roll_up(rows: Iterable[Row]) -> list[list[Any]]:
-    """Span rows to the columns of `upsert-traces`, sorted by trace id: unsorted upserts deadlock."""
-    traces: dict[tuple[bytes, int], Trace] = {}
+    """Span rows to the columns of `upsert-traces`, sorted by trace id and hour: unsorted upserts deadlock."""
+    by_hour: dict[int, dict[bytes, list[Any]]] = {}
     for row in rows:
         trace_id, span_id, start, end, resource_id, series_id, parent, sent = row[:8]
-        effective = end if sent is None and 0 <= start <= end else effective_end(start, sent, end)
-        root = (parent is not None, start, span_id)
-        error = row[9] == _ERROR
-        place = (trace_id, start - start % _HOUR_NANO)
-        trace = traces.get(place)
+        is_error = row[9] == _ERROR
+        if sent is not None or not 0 <= start <= end:
+            end = effective_end(start, sent, end)
+        hour = start - start % _HOUR_NANO
+        traces = by_hour.get(hour)
+        if traces is None:
+            traces = by_hour[hour] = {}
+        trace = traces.get(trace_id)
         if trace is None:
-            traces[place] = Trace(start, effective, root, series_id, resource_id, 1, error, {resource_id})
+            root = (parent is not None, start, span_id, series_id, resource_id)
+            traces[trace_id] = [start, end, root, 1, int(is_error), {resource_id}]
             continue
-        trace.spans += 1
-        trace.errors += error
-        trace.resource_ids.add(resource_id)
-        if start < trace.start:
-            trace.start = start
-        if effective > trace.end:
-            trace.end = effective
-        if root < trace.root:
-            trace.root, trace.root_series_id, trace.root_resource_id = root, series_id, resource_id
-    return _columns(sorted(traces.items()))
+        if start < trace[0]:
+            trace[0] = start
+        if end > trace[1]:
+            trace[1] = end
+        # The root is the first by (has a parent, start, id): most rows have a parent, and the root is known.
+        if parent is None or trace[2][0]:
+            trace[2] = min(trace[2], (parent is not None, start, span_id, series_id, resource_id))
+        trace[3] += 1
+        if is_error:
+            trace[4] += 1
+        trace[5].add(resource_id)
+    return _columns(by_hour)
 
 
-def _columns(traces: Sequence[tuple[tuple[bytes, int], Trace]]) -> list[list[Any]]:
-    rows = (
-        (
-            trace_id,
-            hour,
-            t.start,
-            t.end,
-            t.root[1],
-            t.root[2],
-            t.root_series_id,
-            t.root_resource_id,
-            t.spans,
-            int(t.errors),
-            not t.root[0],
-            f"{{{','.join(map(str, sorted(t.resource_ids)))}}}",
-        )
-        for (trace_id, hour), t in traces
+def _columns(by_hour: Mapping[int, Mapping[bytes, list[Any]]]) -> list[list[Any]]:
+    rows = sorted(
+        (trace_id, hour, start, end, *root[1:], spans, errors, not root[0], _literal(resource_ids))
+        for hour, traces in by_hour.items()
+        for trace_id, (start, end, root, spans, errors, resource_ids) in traces.items()
     )
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _literal(ids: Iterable[int]) -> str:
+    return f"{{{','.join(map(str, sorted(ids)))}}}"

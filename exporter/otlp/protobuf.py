@@ -36,6 +36,7 @@ class ProtobufCodec:
     def __init__(self, bounds: r.Bounds = r.UNBOUNDED) -> None:
         self.findings = r.Findings()
         self._bounds = bounds
+        self._blocks: set[bytes] = set()
 
     def spans(self, body: bytes) -> Iterator[r.ScopeRecords[r.Span]]:
         return self._scopes(r.SPANS, body, same)
@@ -110,8 +111,8 @@ class ProtobufCodec:
             _check_first(signal, body)
         return found
 
-    def _number_point(self, raw: r.Opaque) -> r.NumberDataPoint:
-        return cut_number_point(raw) or number_point(self._parse(m.NumberDataPoint, raw))
+    def _number_point(self, raw: r.Opaque) -> r.NumberDataPoint | r.PlainNumberPoint:
+        return cut_number_point(raw, self._blocks) or number_point(self._parse(m.NumberDataPoint, raw))
 
     def block(self, raw: r.Opaque) -> Sequence[r.Opaque]:
         return self._parse(m.NumberDataPoint, raw).attributes  # type: ignore[no-any-return]
