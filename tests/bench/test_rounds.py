@@ -1,15 +1,18 @@
 """Every side stores every record of a small corpus, and a lost one fails the run."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from bench.baseline import connect
 from bench.corpus import SIGNALS
 from bench.rounds import Bench, Miscounted
 from bench.sides import FLOOR, POSTEL, POSTEL_JSON, SIDES
 from exporter.errors import PostelError
 from tests.bench.conftest import RECORDS
+from tests.bench.reading import records
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
@@ -25,6 +28,27 @@ def test_a_round_stores_every_record(server_url: str, corpus: Path, side: str, s
     assert side == FLOOR or done.python_cpu_s > 0
     assert done.postgres_cpu_s >= 0
     assert len(done.latencies_s) == (2 if side in (POSTEL, POSTEL_JSON) else 0)
+
+
+@pytest.mark.parametrize("side", [POSTEL, POSTEL_JSON])
+def test_postel_has_the_very_spans_that_were_sent(
+    side: str, server_url: str, corpus: Path, bodies: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: set[tuple[bytes, int, int]] = set()
+
+    async def read(url: str, tables: Sequence[str]) -> int:
+        connection = await connect(url)
+        columns = "trace_id, span_id, end_time_unix_nano"
+        found.update(tuple(row) for row in await connection.fetch(f"SELECT {columns} FROM {tables[0]}"))
+        await connection.close()
+        return len(found)
+
+    monkeypatch.setattr("bench.rounds.count_rows", read)
+    asyncio.run(Bench(server_url, corpus, settle_s=0, keep_rows=False).load(side, "spans", vacuum=False))
+    assert found == {
+        (span.trace_id, int.from_bytes(span.span_id, "big", signed=True), span.end_time_unix_nano)
+        for _, _, span in records("spans", bodies["spans"])
+    }
 
 
 def test_a_lost_record_fails_the_run(server_url: str, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
