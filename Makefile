@@ -11,10 +11,10 @@ SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --n
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench soak fuzz collector lock clean
+.PHONY: help setup demo test check bench bench-smoke soak fuzz collector lock clean
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## .venv with the postel command and all tools
 
@@ -57,6 +57,9 @@ check: setup ## format, lint, types, house rules
 
 bench: setup ## the numbers of the README, on this machine
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-smoke: setup ## less than a minute of it: fails when Postel got slower beside J2 (ARGS=--record: what is compared with)
+	@$(BIN)/python -m bench.smoke $(ARGS)
 
 # Installed beside .venv, as nothing else needs it; Linux on x86-64 and the Pythons that it is built for only.
 FUZZ_S ?= 300

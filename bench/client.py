@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from exporter.errors import PostelError
 
@@ -23,26 +23,41 @@ class Acknowledged:
         self.at, self.latency_s = at, latency_s
 
 
-async def send_all(host: str, port: int, path: str, bodies: Sequence[bytes], connections: int) -> list[Acknowledged]:
-    """POST gzip'd protobuf bodies over that many keep-alive connections; in the order of their answers.
+class Form(NamedTuple):
+    """How bodies are written: the Content-Type, and the message that means full success."""
 
-    Raises Unacknowledged at the first answer that is not 200 with an empty message, which is full success.
+    content_type: str
+    success: bytes
+
+
+PROTOBUF = Form("application/x-protobuf", b"")
+JSON = Form("application/json", b"{}")
+
+
+async def send_all(
+    host: str, port: int, path: str, bodies: Sequence[bytes], connections: int, form: Form = PROTOBUF
+) -> list[Acknowledged]:
+    """POST gzip'd bodies over that many keep-alive connections; in the order of their answers.
+
+    Raises Unacknowledged at the first answer that is not 200 with the message of full success.
     """
     answers: list[Acknowledged] = []
     waiting = iter(bodies)
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(connections, len(bodies))):
-                group.create_task(_send(host, port, path, waiting, answers))
+                group.create_task(_send(host, port, path, waiting, form, answers))
     except ExceptionGroup as group_of_all:
         raise group_of_all.exceptions[0] from None
     return answers
 
 
-async def _send(host: str, port: int, path: str, waiting: Iterator[bytes], answers: list[Acknowledged]) -> None:
+async def _send(
+    host: str, port: int, path: str, waiting: Iterator[bytes], form: Form, answers: list[Acknowledged]
+) -> None:
     reader, writer = await asyncio.open_connection(host, port, limit=_LONGEST_HEAD_BYTES)
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-protobuf\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: {form.content_type}\r\n"
         "Content-Encoding: gzip\r\nContent-Length: "
     ).encode()
     try:
@@ -50,7 +65,7 @@ async def _send(host: str, port: int, path: str, waiting: Iterator[bytes], answe
             began = time.monotonic()
             writer.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
             try:
-                await _read_success(reader)
+                await _read_success(reader, form.success)
             except asyncio.IncompleteReadError:
                 raise Unacknowledged("the server closed the connection instead of answering") from None
             now = time.monotonic()
@@ -59,7 +74,7 @@ async def _send(host: str, port: int, path: str, waiting: Iterator[bytes], answe
         writer.close()
 
 
-async def _read_success(reader: asyncio.StreamReader) -> None:
+async def _read_success(reader: asyncio.StreamReader, success: bytes) -> None:
     head = await reader.readuntil(b"\r\n\r\n")
     status_line, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -67,7 +82,7 @@ async def _read_success(reader: asyncio.StreamReader) -> None:
     if length is None:
         raise Unacknowledged(f"an answer of unknown length: {status_line}")
     message = await reader.readexactly(int(length))
-    if status_line.split(" ")[1] != "200" or message:
+    if status_line.split(" ")[1] != "200" or message != success:
         _refuse(status_line, message)
 
 

@@ -3,30 +3,27 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import msgspec
 
-from bench.client import send_all
+from bench.client import JSON, PROTOBUF, send_all
 from bench.corpus import LOGS, POINTS, RECORDS_PER_BODY, SPANS, read_bodies
+from bench.floor import FACTS
 from bench.measure import Clock, Load, count_rows, database_bytes, parent_of, rss_bytes
 from bench.server import serving
+from bench.sides import FLOOR, JSONB, POSTEL, POSTEL_JSON, REPEATED
 from exporter.errors import PostelError
 
-POSTEL, JSONB = SIDES = ("Postel", "J2")
-CONNECTIONS = 8
+DEFAULT_CONNECTIONS = 16
 
-_SETTLE_S = 1.0
+SETTLE_S = 1.0
 """From ready to the first body; idle memory is read at its end."""
 _PATHS = {SPANS: "/v1/traces", LOGS: "/v1/logs", POINTS: "/v1/metrics"}
-_FACTS = {
-    SPANS: ["otel_spans_fact"],
-    LOGS: ["otel_logs_fact"],
-    POINTS: [f"otel_metrics_data_points_{kind}" for kind in ("number", "histogram", "exp_histogram", "summary")],
-}
 
 
 class Miscounted(PostelError):
@@ -34,39 +31,61 @@ class Miscounted(PostelError):
 
 
 class Bench:
-    """One run against a server: `server_url` names its `postgres` database, `corpus` the folder of bodies."""
+    """One run against a server: `server_url` names its `postgres` database, `corpus` the folder of bodies.
 
-    def __init__(self, server_url: str, corpus: Path) -> None:
+    `connections` are what Postel's client has, each with one request under way. With `keep_rows`, what Postel stored in
+    its first round of a signal is kept in that folder: P0 loads it.
+    """
+
+    def __init__(
+        self,
+        server_url: str,
+        corpus: Path,
+        connections: int = DEFAULT_CONNECTIONS,
+        *,
+        settle_s: float = SETTLE_S,
+        keep_rows: bool = True,
+    ) -> None:
         self._server_url, self._corpus = server_url, corpus
-        self._sides: Mapping[str, Callable[[str, str], Awaitable[Load]]] = {
-            POSTEL: self._load_postel,
-            JSONB: self._load_jsonb,
-        }
+        self._connections, self._settle_s, self._keep_rows = connections, settle_s, keep_rows
 
     async def load(self, side: str, signal: str, *, vacuum: bool) -> Load:
         """One side's round: load, count, measure the bytes (also after VACUUM where asked), drop the database.
 
         Raises Miscounted, or Unacknowledged where a body was not taken whole.
         """
-        async with self._database(f"bench_{side.lower()}") as url:
-            done = await self._sides[side](signal, url)
-            tables = _FACTS[signal] if side == POSTEL else [signal]
-            done.stored = await count_rows(url, tables)
+        async with self._database() as url:
+            done = await self._load(side, signal, url)
+            done.stored = await count_rows(url, fact_tables(side, signal))
             if done.stored != done.records:
                 raise Miscounted(f"{side}: {done.records:,} {signal} were acknowledged, {done.stored:,} are stored")
             done.bytes_loaded = await database_bytes(url)
             if vacuum:
                 done.bytes_vacuumed = await database_bytes(url, vacuum=True)
+            if side == POSTEL and self._keep_rows and not self._rows(signal).exists():
+                await _run("bench.floor", signal, url, str(self._rows(signal)))
         return done
 
-    async def _load_postel(self, signal: str, url: str) -> Load:
-        bodies = read_bodies(self._corpus, signal)
+    async def _load(self, side: str, signal: str, url: str) -> Load:
+        if side in (POSTEL, POSTEL_JSON):
+            return await self._load_postel(signal, url, as_json=side == POSTEL_JSON)
+        if side == FLOOR and not self._rows(signal).exists():
+            raise PostelError(f"{FLOOR} loads the rows of a round of {POSTEL}: let that be a side as well, before it")
+        source = self._rows(signal) if side == FLOOR else self._corpus
+        return msgspec.json.decode(await _run("bench.baseline_load", side, signal, str(source), url), type=Load)
+
+    def _rows(self, signal: str) -> Path:
+        return self._corpus / f"{signal}.rows"
+
+    async def _load_postel(self, signal: str, url: str, *, as_json: bool) -> Load:
+        bodies = read_bodies(self._corpus, signal, as_json=as_json)
+        form = JSON if as_json else PROTOBUF
         async with serving(url) as server:
-            await asyncio.sleep(_SETTLE_S)
+            await asyncio.sleep(self._settle_s)
             idle = rss_bytes(server.pid)
             own = time.process_time()
             clock = Clock(time.monotonic(), server.pid, await self._postmaster_pid())
-            answers = await send_all(server.host, server.port, _PATHS[signal], bodies, CONNECTIONS)
+            answers = await send_all(server.host, server.port, _PATHS[signal], bodies, self._connections, form)
             for answer in answers:
                 clock.mark(answer.at, RECORDS_PER_BODY)
             done = clock.load()
@@ -74,14 +93,6 @@ class Bench:
         done.idle_rss_bytes = idle
         done.latencies_s = [answer.latency_s for answer in answers]
         return done
-
-    async def _load_jsonb(self, signal: str, url: str) -> Load:
-        command = (sys.executable, "-m", "bench.jsonb_load", signal, str(self._corpus), url)
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise PostelError(f"{' '.join(command[1:4])} ended with exit code {process.returncode}")
-        return msgspec.json.decode(output, type=Load)
 
     async def _postmaster_pid(self) -> int:
         connection = await asyncpg.connect(self._server_url)
@@ -91,8 +102,9 @@ class Bench:
             await connection.close()
 
     @asynccontextmanager
-    async def _database(self, name: str) -> AsyncIterator[str]:
+    async def _database(self) -> AsyncIterator[str]:
         """An empty database; what others wrote is on disk before, so that nobody pays for it later."""
+        name = f"bench_{uuid4().hex}"
         connection = await asyncpg.connect(self._server_url)
         try:
             await connection.execute(f"CREATE DATABASE {name}")
@@ -101,3 +113,19 @@ class Bench:
         finally:
             await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             await connection.close()
+
+
+def fact_tables(side: str, signal: str) -> list[str]:
+    """The tables of a side that have one row a record. The seed's have the names that Postel's have."""
+    return [signal] if side in (REPEATED, JSONB) else [table.name for table in FACTS[signal]]
+
+
+async def _run(module: str, *arguments: str) -> bytes:
+    """What a module prints, run in a process of its own. Raises PostelError where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise PostelError(f"{' '.join((module, *arguments[:2]))} ended with exit code {process.returncode}")
+    return output

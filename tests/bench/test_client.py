@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
-from bench.client import Acknowledged, Unacknowledged, send_all
+from bench.client import JSON, PROTOBUF, Acknowledged, Form, Unacknowledged, send_all
 
 SUCCESS = b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"
 
 
-async def send(bodies: list[bytes], answer: bytes, connections: int = 1) -> tuple[list[Acknowledged], list[bytes], int]:
+async def send(
+    bodies: list[bytes], answer: bytes, connections: int = 1, form: Form = PROTOBUF
+) -> tuple[list[Acknowledged], list[bytes], int]:
     """What the client says, what a server read that answers everything the same, and how many connections it saw."""
     received: list[bytes] = []
     seen = 0
@@ -32,7 +34,7 @@ async def send(bodies: list[bytes], answer: bytes, connections: int = 1) -> tupl
     server = await asyncio.start_server(answer_all, "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()
-        answers = await send_all(host, port, "/v1/logs", bodies, connections)
+        answers = await send_all(host, port, "/v1/logs", bodies, connections, form)
     return answers, received, seen
 
 
@@ -57,3 +59,12 @@ def test_bodies_go_over_kept_connections() -> None:
 def test_anything_else_ends_the_run(answer: bytes, reason: str) -> None:
     with pytest.raises(Unacknowledged, match=reason):
         asyncio.run(send([b"a"], answer))
+
+
+def test_json_has_its_own_type_and_its_own_success() -> None:
+    success = b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n{}"
+    answers, received, _ = asyncio.run(send([b"a"], success, form=JSON))
+    assert len(answers) == 1
+    assert b"\r\nContent-Type: application/json\r\n" in received[0]
+    with pytest.raises(Unacknowledged):
+        asyncio.run(send([b"a"], SUCCESS, form=JSON))
