@@ -35,9 +35,10 @@ class Chunks:
     async def make(self) -> list[bytes]:
         """The next chunk; on the disk it is there only meanwhile."""
         folder = self._folder / "chunk"
+        slices = dict(self._slices(folder))
         try:
-            await asyncio.to_thread(make_slices, dict(self._slices(folder)))
-            return await asyncio.to_thread(read_slice, folder)
+            await asyncio.to_thread(make_slices, slices)
+            return [body for part in slices for body in await asyncio.to_thread(read_slice, part)]
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from msgspec import Struct
 
@@ -52,23 +52,42 @@ class Schedule:
         return due
 
 
-async def send_all(host: str, port: int, path: str, bodies: Sequence[bytes], connections: int) -> list[Acknowledged]:
-    """POST gzip'd protobuf bodies over that many keep-alive connections; in the order of their answers.
+class Form(NamedTuple):
+    """How bodies are written: the Content-Type, and the message that means full success."""
 
-    Raises Unacknowledged at the first answer that is not 200 with an empty message, which is full success.
+    content_type: str
+    success: bytes
+
+
+PROTOBUF = Form("application/x-protobuf", b"")
+JSON = Form("application/json", b"{}")
+
+
+async def send_all(
+    host: str, port: int, path: str, bodies: Sequence[bytes], connections: int, form: Form = PROTOBUF
+) -> list[Acknowledged]:
+    """POST gzip'd bodies over that many keep-alive connections; in the order of their answers.
+
+    Raises Unacknowledged at the first answer that is not 200 with the message of full success.
     """
-    return await _send_by(Schedule(), host, port, path, bodies, connections)
+    return await _send_by(Schedule(), host, port, path, bodies, connections, form)
 
 
 async def send_paced(
-    host: str, port: int, path: str, bodies: Sequence[bytes], connections: int, bodies_per_s: float
+    host: str,
+    port: int,
+    path: str,
+    bodies: Sequence[bytes],
+    connections: int,
+    bodies_per_s: float,
+    form: Form = PROTOBUF,
 ) -> list[Acknowledged]:
     """Like `send_all`, each body at its own moment; a latency is counted from that moment.
 
     A body that finds every connection busy is late, and its wait counts: else a slow server would be asked less often
     just when it is slow, and look fast.
     """
-    return await _send_by(Schedule(bodies_per_s), host, port, path, bodies, connections)
+    return await _send_by(Schedule(bodies_per_s), host, port, path, bodies, connections, form)
 
 
 @asynccontextmanager
@@ -96,14 +115,14 @@ class Asker:
 
 
 async def _send_by(
-    schedule: Schedule, host: str, port: int, path: str, bodies: Sequence[bytes], connections: int
+    schedule: Schedule, host: str, port: int, path: str, bodies: Sequence[bytes], connections: int, form: Form
 ) -> list[Acknowledged]:
     answers: list[Acknowledged] = []
     waiting = iter(enumerate(bodies))
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(connections, len(bodies))):
-                group.create_task(_send(schedule, host, port, path, waiting, answers))
+                group.create_task(_send(schedule, host, port, path, waiting, form, answers))
     except ExceptionGroup as group_of_all:
         raise group_of_all.exceptions[0] from None
     return answers
@@ -115,11 +134,12 @@ async def _send(
     port: int,
     path: str,
     waiting: Iterator[tuple[int, bytes]],
+    form: Form,
     answers: list[Acknowledged],
 ) -> None:
     reader, writer = await _connect(host, port)
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-protobuf\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: {form.content_type}\r\n"
         "Content-Encoding: gzip\r\nContent-Length: "
     ).encode()
     try:
@@ -127,7 +147,7 @@ async def _send(
             began = await schedule.wait(number)
             writer.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
             status_line, message = await _read_answer(reader)
-            if status_line.split(" ")[1] != "200" or message:
+            if status_line.split(" ")[1] != "200" or message != form.success:
                 _refuse(status_line, message)
             now = time.monotonic()
             answers.append(Acknowledged(now, now - began))

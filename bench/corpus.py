@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from exporter.otlp.message_json import message_to_json
 from exporter.shop import POINTS_PER_SCRAPE, Shop
 from exporter.shop_visits import Visit
 
@@ -20,12 +21,13 @@ RECORDS_PER_BODY = 1_000
 VISITS_PER_SECOND = 1_500.0
 """Some 20,000 spans a second: the shop's clock goes about as fast as records are stored, as it does where telemetry is
 not generated but happens."""
+MOST_JSON = 200_000
+"""Of each signal: making these takes three times as long as making the same as protobuf."""
 
 _SEED = 7
 _PODS = 10
 """Of each service: 150 resources, about 2,900 metric series."""
 _BEGAN_S = 3 * 3_600
-"""So long ago that even the longest default stream (points, 287 a second) ends before now."""
 _GZIP_LEVEL = 6
 _SCRAPE_INTERVAL_S = 10.0
 _RECORDS_PER_VISIT = {SPANS: 13.5, LOGS: 4.1}
@@ -50,6 +52,8 @@ class Slice(Struct, frozen=True, kw_only=True):
     number: int = 0
     records_per_body: int = RECORDS_PER_BODY
     visits_per_second: float = VISITS_PER_SECOND
+    json_records: int = 0
+    """So many of the first are also written as OTLP/JSON."""
 
     @property
     def end_unix_nano(self) -> int:
@@ -81,18 +85,29 @@ class _LaterShop(Shop):
         return Visit(self._seed, self._first + number, start, self._users, self._pods)
 
 
-def make_corpus(folder: Path, records: Mapping[str, int]) -> None:
+def make_corpus(folder: Path, records: Mapping[str, int], *, with_json: bool = True) -> None:
     """Write signal -> records to `folder`/signal, one gzip'd protobuf request of 1,000 records a file.
 
+    With JSON, the first of the same requests lie in `folder`/signal-json as OTLP/JSON.
     Each signal is a process of its own, as making a record takes longer than storing it.
     """
-    start_unix_nano = time.time_ns() - _BEGAN_S * 1_000_000_000
+    start_unix_nano = shop_opens()
     make_slices(
         {
-            folder / signal: Slice(signal=signal, records=number, start_unix_nano=start_unix_nano)
+            folder / signal: Slice(
+                signal=signal,
+                records=number,
+                start_unix_nano=start_unix_nano,
+                json_records=min(number, MOST_JSON) if with_json else 0,
+            )
             for signal, number in records.items()
         }
     )
+
+
+def shop_opens() -> int:
+    """Unix time in ns so long ago that even the longest default stream (points, 287 a second) ends before now."""
+    return time.time_ns() - _BEGAN_S * 1_000_000_000
 
 
 def make_slices(slices: Mapping[Path, Slice]) -> None:
@@ -104,19 +119,31 @@ def make_slices(slices: Mapping[Path, Slice]) -> None:
             future.result()
 
 
-def read_bodies(folder: Path, signal: str) -> list[bytes]:
+def read_bodies(folder: Path, signal: str, *, as_json: bool = False) -> list[bytes]:
     """The compressed bodies of a signal, in the order of their times."""
-    return read_slice(folder / signal)
+    return read_slice(_json_folder(folder / signal) if as_json else folder / signal)
 
 
 def read_slice(folder: Path) -> list[bytes]:
-    """The compressed bodies below a folder, in the order of their names."""
-    return [path.read_bytes() for path in sorted(folder.rglob("*.gz"))]
+    """The compressed bodies of a slice, in the order of their times."""
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def _json_folder(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}-json")
 
 
 def _make(folder: Path, part: Slice) -> None:
     folder.mkdir(parents=True)
+    if part.json_records:
+        _json_folder(folder).mkdir()
     requests = _STREAMS[part.signal](_LaterShop(part), part.records_per_body)
     for number, request in enumerate(islice(requests, part.records // part.records_per_body)):
-        body = gzip.compress(request.SerializeToString(), _GZIP_LEVEL, mtime=0)
-        (folder / f"{number:06}.gz").write_bytes(body)
+        name = f"{number:06}.gz"
+        _write(folder / name, request.SerializeToString())
+        if number < part.json_records // part.records_per_body:
+            _write(_json_folder(folder) / name, message_to_json(request))
+
+
+def _write(path: Path, body: bytes) -> None:
+    path.write_bytes(gzip.compress(body, _GZIP_LEVEL, mtime=0))

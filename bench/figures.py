@@ -1,23 +1,27 @@
-"""How the further benchmarks write their figures: tables, medians with their spread, percentiles, targets."""
+"""How figures are written: tables, medians with their spread, percentiles, targets."""
 
 import statistics
 from collections.abc import Iterable, Sequence
-
-from bench.report import percentile
 
 MIB, GIB = 2**20, 2**30
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column, which has no head, says what a row is about."""
-    lines = ["| | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+    """A Markdown table."""
+    lines = [" | ".join(head), "|".join(["---"] * len(head)), *(" | ".join(row) for row in rows)]
+    return "\n".join(f"| {line} |" if index != 1 else f"|{line}|" for index, line in enumerate(lines))
 
 
-def spread(values: Sequence[float], form: str = ",.0f") -> str:
-    """The median, and the least and the most where there are several."""
-    text = format(statistics.median(values), form)
-    return text + (f" ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else "")
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that `share` of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    """The median, with the least and the most where there are several."""
+    text = f"{statistics.median(values):,.{digits}f}"
+    return text + (f" ({min(values):,.{digits}f} to {max(values):,.{digits}f})" if len(values) > 1 else "")
 
 
 def milliseconds(latencies_s: Sequence[float], *shares: float) -> str:
@@ -27,7 +31,7 @@ def milliseconds(latencies_s: Sequence[float], *shares: float) -> str:
 
 def verdict(is_met: bool) -> str:
     """What is said of a target."""
-    return "met" if is_met else "missed"
+    return "met" if is_met else "**missed**"
 
 
 def of_rounds(rounds: int) -> str:

@@ -12,15 +12,15 @@ from msgspec import Struct
 
 from bench.chunks import ASSUMED_BYTES, Chunks, lasts_nano, shortage
 from bench.client import asking
+from bench.command import Findings, parser_of, publish, say
 from bench.corpus import RECORDS_PER_BODY, SPANS, VISITS_PER_SECOND
 from bench.figures import MIB
+from bench.floor import fact_names
 from bench.growth_report import Step, missed, tables
 from bench.measure import Load, database_bytes, peak_rss_bytes, rss_bytes
 from bench.questions import questions, take_sample
 from bench.reads import Read, ask_all
-from bench.rounds import _FACTS as FACTS
-from bench.rounds import CONNECTIONS
-from bench.stage import Findings, Served, Stage, parser_of, publish, say
+from bench.stage import Served, Stage, findings
 from exporter import promotion
 
 MILLION = 1_000_000
@@ -75,7 +75,7 @@ async def measure(stage: Stage, plan: Plan) -> Findings:
 
 async def _load(served: Served, chunks: Chunks) -> Load:
     made = await chunks.make()
-    load = await served.load(SPANS, made, CONNECTIONS, records_per_body=RECORDS_PER_BODY)
+    load = await served.load(SPANS, made)
     say(f"{served.acknowledged[SPANS]:>12,} spans {load.rate:>8,.0f} records/s")
     return load
 
@@ -90,7 +90,7 @@ async def _step(served: Served, chunks: Chunks, spans: int, loads: Sequence[Load
         rss_after_reads_bytes=rss_bytes(served.server.pid),
         peak_rss_bytes=peak_rss_bytes(served.server.pid),
         database_bytes=await database_bytes(served.url),
-        partitions=await _ask(served, _PARTITIONS, FACTS[SPANS][0]),
+        partitions=await _ask(served, _PARTITIONS, *fact_names(SPANS)),
         stored=await served.count(),
         reads=reads,
     )
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = Plan(args.steps, args.visits_per_second)
     if lasts_nano(args.steps[-1], args.visits_per_second) > _LONGEST_NANO:
         parser.error(f"argument --visits-per-second: {args.steps[-1]:,} spans would begin more than 29 days ago")
-    return publish("bench-growth", args, lambda stage: measure(stage, plan))
+    return publish("bench-growth", args, findings(lambda stage: measure(stage, plan)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -45,7 +45,7 @@ def tables(steps: Sequence[Step]) -> str:
     """Both tables; nothing where not even the first step was taken."""
     if not steps:
         return "No step was taken."
-    head = [step.title for step in steps]
+    head = ["", *(step.title for step in steps)]
     rows = [[title, *(cell(step, steps[0]) for step in steps)] for title, cell in _ROWS]
     # Every step asks the same questions.
     reads = [[read.title, *(step.reads[i].cell() for step in steps)] for i, read in enumerate(steps[0].reads)]

@@ -7,15 +7,12 @@ from contextlib import nullcontext
 
 from msgspec import Struct
 
-from bench.__main__ import _natural as natural
-from bench.__main__ import _signals as signals
-from bench.__main__ import _thousands as thousands
-from bench.corpus import RECORDS_PER_BODY, SIGNALS, make_corpus, read_bodies
+from bench.command import Findings, add_signals, natural, parser_of, publish, say, thousands
+from bench.corpus import make_corpus, read_bodies
 from bench.cpu_limit import Cell, Throttled, limited
 from bench.figures import MIB, markdown, milliseconds, of_rounds, spread
 from bench.measure import Load
-from bench.rounds import CONNECTIONS
-from bench.stage import Findings, Stage, parser_of, publish, say
+from bench.stage import Stage, findings
 from exporter.errors import PostelError
 
 CORES = 0.5
@@ -56,7 +53,7 @@ async def measure(stage: Stage, plan: Plan) -> Findings:
     """Alternating rounds of every signal. Raises CannotLimit, LimitBroken, and PostelError where a record is lost."""
     with limited(CORES):
         pass  # Found out now, not after minutes.
-    await asyncio.to_thread(make_corpus, stage.folder, dict.fromkeys(plan.signals, plan.records))
+    await asyncio.to_thread(make_corpus, stage.folder, dict.fromkeys(plan.signals, plan.records), with_json=False)
     results: dict[str, list[Pair]] = {signal: [] for signal in plan.signals}
     for number in range(plan.rounds):
         for signal, pairs in results.items():
@@ -79,7 +76,7 @@ async def _load(stage: Stage, signal: str, cell: Cell | None) -> Run:
     bodies = read_bodies(stage.folder, signal)
     async with stage.serving(cell.launcher if cell else ()) as served:
         before = cell.throttled() if cell else Throttled()
-        load = await served.load(signal, bodies, CONNECTIONS, records_per_body=RECORDS_PER_BODY)
+        load = await served.load(signal, bodies)
         throttled = cell.throttled().share_since(before) if cell else 0.0
         await served.count()
     if cell is not None:
@@ -106,18 +103,18 @@ def _table(results: Mapping[str, Sequence[Pair]]) -> str:
         ["records a round", *(f"{runs[0].load.records:,}" for runs in limited_runs)],
         ["**durable records/s, half a core**", *(f"**{_rates(runs)}**" for runs in limited_runs)],
         ["the same without a limit", *map(_rates, free_runs)],
-        ["half a core / no limit", *(spread([_ratio(pair) for pair in pairs], ".2f") for pairs in columns)],
+        ["half a core / no limit", *(spread([_ratio(pair) for pair in pairs], 2) for pairs in columns)],
         ["second half of the round, half a core, records/s", *map(_late_rates, limited_runs)],
     ]
     for name, runs_of in (("half a core", limited_runs), ("no limit", free_runs)):
         rows += [
             [f"acknowledged after, {name}, ms, p50 / p99", *map(_latency, runs_of)],
-            [f"cores that the server had, {name}", *(spread([run.cores for run in runs], ".2f") for runs in runs_of)],
+            [f"cores that the server had, {name}", *(spread([run.cores for run in runs], 2) for runs in runs_of)],
             [f"`postel serve`, memory, {name}, MiB, idle / peak", *map(_memory, runs_of)],
             [f"Python CPU, {name}, µs/record", *map(_python_us, runs_of)],
         ]
     rows.append(["periods in which it had to wait, %", *map(_throttled, limited_runs)])
-    return f"{markdown(list(results), rows)}\n\n{of_rounds(len(columns[0]))}"
+    return f"{markdown(['', *results], rows)}\n\n{of_rounds(len(columns[0]))}"
 
 
 def _ratio(pair: Pair) -> float:
@@ -142,7 +139,7 @@ def _memory(runs: Sequence[Run]) -> str:
 
 
 def _python_us(runs: Sequence[Run]) -> str:
-    return spread([run.load.python_cpu_s / run.load.records * 1e6 for run in runs], ".1f")
+    return spread([run.load.python_cpu_s / run.load.records * 1e6 for run in runs], 1)
 
 
 def _throttled(runs: Sequence[Run]) -> str:
@@ -153,13 +150,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run, print, and write where asked; 1 when the run fails or the limit cannot be set."""
     args = _parser().parse_args(argv)
     plan = Plan(args.signals, args.records, args.rounds)
-    return publish("bench-half-core", args, lambda stage: measure(stage, plan))
+    return publish("bench-half-core", args, findings(lambda stage: measure(stage, plan)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = parser_of("bench-half-core", __doc__, has_targets=False)
     parser.add_argument("--records", type=thousands, default=_RECORDS, help=f"of each signal, default {_RECORDS:,}")
-    parser.add_argument("--signals", type=signals, default=SIGNALS, help="comma-separated: spans,logs,points")
+    add_signals(parser)
     parser.add_argument("--rounds", type=natural, default=_ROUNDS, help=f"alternating rounds, default {_ROUNDS}")
     return parser
 

@@ -16,7 +16,7 @@ WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'information_schema' AND n.nspnam
 """
 
 Mark = tuple[float, int]
-"""When a commit or an acknowledgement was seen (monotonic seconds), and of how many records."""
+"""When a commit or an acknowledgement was seen (seconds), and of how many records."""
 
 
 class Load(Struct):
@@ -30,6 +30,8 @@ class Load(Struct):
     postgres_cpu_s: float
     peak_rss_bytes: int
     idle_rss_bytes: int = 0
+    marks: list[Mark] = []
+    """When how many more records were durable, in seconds since the first of them was sent or decoded."""
     latencies_s: list[float] = []
     """From sending a body to its acknowledgement."""
     client_cpu_s: float = 0.0
@@ -37,6 +39,30 @@ class Load(Struct):
     bytes_loaded: int = 0
     bytes_vacuumed: int = 0
     """0 where it was not measured."""
+
+    @property
+    def bytes_per_record(self) -> float:
+        """With indexes, dimensions and all, after the load."""
+        return self.bytes_loaded / self.records
+
+    @property
+    def python_us(self) -> float:
+        """Python's CPU time a record."""
+        return self.python_cpu_s / self.records * 1e6
+
+    @property
+    def postgres_us(self) -> float:
+        """PostgreSQL's CPU time a record."""
+        return self.postgres_cpu_s / self.records * 1e6
+
+    def rate_of_first(self, records: int) -> float:
+        """Records/s until so many were durable."""
+        done = 0
+        for at_s, count in self.marks:
+            done += count
+            if done >= records:
+                return done / at_s
+        raise ValueError(f"only {done:,} of {records:,} records were loaded")
 
 
 class Clock:
@@ -57,7 +83,13 @@ class Clock:
         records = sum(count for _, count in self._marks)
         elapsed = self._marks[-1][0] - self._began
         return Load(
-            records, records / elapsed, late_rate(self._marks), python, postgres, peak_rss_bytes(self._python_pid)
+            records,
+            records / elapsed,
+            late_rate(self._marks),
+            python,
+            postgres,
+            peak_rss_bytes(self._python_pid),
+            marks=[(now - self._began, count) for now, count in self._marks],
         )
 
     def _cpus(self) -> tuple[float, float]:
@@ -99,6 +131,11 @@ def children(parent_pid: int) -> Iterable[int]:
 def parent_of(pid: int) -> int:
     """The process that has started this one."""
     return int(_fields(pid)[1])
+
+
+async def postmaster_of(connection: Any) -> int:
+    """The process id of the PostgreSQL server behind a connection."""
+    return parent_of(await connection.fetchval("SELECT pg_backend_pid()"))
 
 
 def rss_bytes(pid: int) -> int:

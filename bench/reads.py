@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from bench.client import Answer, Asker
-from bench.figures import milliseconds
+from bench.figures import milliseconds, percentile
 from bench.questions import Question
-from bench.report import percentile
 
 TARGET_P95_S = 0.020
 _SHOWN = 80

@@ -1,162 +1,92 @@
-"""The figures of a run as Markdown: medians with their spread, ratios, and the targets they have to meet."""
+"""The figures of a run as Markdown: a table of the sides for each signal, the targets, and what only Postel has."""
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
 
-from msgspec import Struct
-
-from bench.corpus import LOGS, POINTS, SPANS
+from bench.figures import MIB, markdown, percentile, spread, verdict
 from bench.measure import Load
-from bench.rounds import JSONB, POSTEL
+from bench.sides import POSTEL, POSTEL_JSON, SIDES
+from bench.targets import TARGETS, Results, Round, Verdict, bytes_ratio, rate_ratio, verdicts
 
-Round: TypeAlias = Mapping[str, Load]
-"""Side -> what its loading took."""
-Figure: TypeAlias = Callable[[Load], float]
-
-
-class Target(Struct, frozen=True):
-    """What Postel's figures have to be of J2's: its rate at least, its bytes at most."""
-
-    rate: float
-    size: float
-
-
-TARGETS: Mapping[str, Target] = {SPANS: Target(0.9, 0.60), LOGS: Target(0.9, 0.80), POINTS: Target(1.2, 0.40)}
-
-_MIB = 2**20
+_COLUMNS = (
+    "side",
+    "durable records/s",
+    "rate, Postel / it",
+    "bytes/record (after VACUUM)",
+    "bytes, Postel / it",
+    "Python CPU, µs/record",
+    "PostgreSQL CPU, µs/record",
+    "peak memory, MiB",
+)
+_NOT_COMPARED = (POSTEL, POSTEL_JSON)
 
 
-def table(results: Mapping[str, Sequence[Round]]) -> str:
-    """A Markdown table of signal -> rounds."""
-    lines = ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
-    for title, cell in _rows():
-        lines.append(f"| {title} | " + " | ".join(cell(signal, rounds) for signal, rounds in results.items()) + " |")
-    return "\n".join(lines)
-
-
-def missed(results: Mapping[str, Sequence[Round]]) -> list[str]:
-    """The targets that were not met, each in a line."""
-    lines = []
+def report(results: Results) -> str:
+    """All tables of signal -> rounds, in which Postel took part."""
+    parts = []
     for signal, rounds in results.items():
-        target, rate, size = TARGETS[signal], statistics.median(ratios(rounds, _rate)), _size_ratio(rounds)
-        if rate < target.rate:
-            lines.append(f"{signal}: {rate:.2f} of J2's rate, the target is {target.rate:.2f}")
-        if size > target.size:
-            lines.append(f"{signal}: {size:.2f} of J2's bytes, the target is {target.size:.2f}")
-    return lines
+        rows = [_side_row(side, rounds) for side in SIDES if any(side in each for each in rounds)]
+        parts += [f"**{signal}**, {rounds[0][POSTEL].records:,} records a round", markdown(_COLUMNS, rows)]
+    parts += ["**Targets**", _targets(results), "**Postel besides**", _besides(results)]
+    return "\n\n".join(parts)
 
 
-def ratios(rounds: Sequence[Round], figure: Figure) -> list[float]:
-    """Postel's figure over J2's, round by round."""
-    return [figure(both[POSTEL]) / figure(both[JSONB]) for both in rounds]
+def _side_row(side: str, rounds: Sequence[Round]) -> list[str]:
+    rounds = [each for each in rounds if side in each]
+    loads = [each[side] for each in rounds]
+    compared = side not in _NOT_COMPARED
+    fewer = all(load.records < each[POSTEL].records for load, each in zip(loads, rounds, strict=True))
+    vacuumed = [load.bytes_vacuumed / load.records for load in loads if load.bytes_vacuumed]
+    size = f"{statistics.median(load.bytes_per_record for load in loads):,.0f}"
+    return [
+        (f"**{side}**" if side == POSTEL else side) + (f" (the first {loads[0].records:,})" if fewer else ""),
+        spread([load.rate for load in loads], 0),
+        spread([rate_ratio(side)(each) for each in rounds], 2) if compared else "",
+        size + (f" ({statistics.median(vacuumed):,.0f})" if vacuumed else ""),
+        f"{statistics.median(bytes_ratio(side)(each) for each in rounds):.2f}" if compared else "",
+        f"{statistics.median(load.python_us for load in loads):.1f}",
+        f"{statistics.median(load.postgres_us for load in loads):.1f}",
+        f"{max(load.peak_rss_bytes for load in loads) / MIB:,.0f}",
+    ]
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+def _targets(results: Results) -> str:
+    rows = []
+    for target in TARGETS:
+        found = verdicts(target, results)
+        if found:
+            rows.append([target.title, *(_verdict(found[signal]) if signal in found else "" for signal in results)])
+    return markdown(["", *results], rows)
 
 
-def _rows() -> Iterator[tuple[str, Callable[[str, Sequence[Round]], str]]]:
-    yield "records a round", lambda _, rounds: f"{rounds[0][POSTEL].records:,}"
-    yield "**Postel, durable records/s over HTTP**", lambda _, rounds: f"**{_spread(rounds, POSTEL, _rate)}**"
-    yield "J2, durable records/s in process, no HTTP", lambda _, rounds: _spread(rounds, JSONB, _rate)
-    yield "rate, Postel / J2", _rate_cell
-    yield "second half of the round, Postel, records/s", lambda _, rounds: _spread(rounds, POSTEL, _late_rate)
-    yield "second half of the round, J2, records/s", lambda _, rounds: _spread(rounds, JSONB, _late_rate)
-    yield "second half, Postel / J2", lambda _, rounds: _ratio_spread(ratios(rounds, _late_rate))
-    for side in (POSTEL, JSONB):
-        yield f"{side}, bytes/record with indexes (after VACUUM)", _bytes_cell(side)
-    yield "bytes, Postel / J2", _size_cell
-    for side in (POSTEL, JSONB):
-        yield f"{side}, Python CPU, µs/record", _cell(side, _python_us)
-        yield f"{side}, PostgreSQL CPU, µs/record", _cell(side, _postgres_us)
-    yield "benchmark client's own CPU, µs/record", _cell(POSTEL, _client_us)
-    yield "acknowledged after, ms, p50 / p99", lambda _, rounds: _latency_cell(rounds)
-    yield "`postel serve`, memory, MiB, idle / peak", lambda _, rounds: _memory_cell(rounds)
+def _verdict(held: Verdict) -> str:
+    digits = held.target.digits
+    # Where the worst round is what counts, the others say nothing.
+    whole = held.target.of_rounds is statistics.median
+    figure = spread(held.values, digits) if whole else f"{held.value:,.{digits}f}"
+    sign = "≥" if held.target.is_least else "≤"
+    return f"{figure}, {sign} {held.bound:,.{digits}f}: {verdict(held.is_met)}"
 
 
-def _rate(load: Load) -> float:
-    return load.rate
-
-
-def _late_rate(load: Load) -> float:
-    return load.late_rate
-
-
-def _bytes_per_record(load: Load) -> float:
-    return load.bytes_loaded / load.records
-
-
-def _python_us(load: Load) -> float:
-    return load.python_cpu_s / load.records * 1e6
-
-
-def _postgres_us(load: Load) -> float:
-    return load.postgres_cpu_s / load.records * 1e6
-
-
-def _client_us(load: Load) -> float:
-    return load.client_cpu_s / load.records * 1e6
-
-
-def _median(rounds: Sequence[Round], side: str, figure: Figure) -> float:
-    return statistics.median(figure(both[side]) for both in rounds)
-
-
-def _spread(rounds: Sequence[Round], side: str, figure: Figure) -> str:
-    values = [figure(both[side]) for both in rounds]
-    return f"{statistics.median(values):,.0f}" + (
-        f" ({min(values):,.0f} to {max(values):,.0f})" if len(values) > 1 else ""
+def _besides(results: Results) -> str:
+    return markdown(
+        ["", *results],
+        [
+            [title, *(cell([each[POSTEL] for each in rounds]) for rounds in results.values())]
+            for title, cell in _besides_rows()
+        ],
     )
 
 
-def _ratio_spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.2f}" + (
-        f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
+def _besides_rows() -> Iterator[tuple[str, Callable[[Sequence[Load]], str]]]:
+    yield "second half of the round, records/s", lambda loads: spread([load.late_rate for load in loads], 0)
+    yield "acknowledged after, ms, p50 / p99", _latencies
+    yield (
+        "benchmark client's own CPU, µs/record",
+        lambda loads: f"{statistics.median(load.client_cpu_s / load.records * 1e6 for load in loads):.1f}",
     )
 
 
-def _rate_cell(signal: str, rounds: Sequence[Round]) -> str:
-    values, target = ratios(rounds, _rate), TARGETS[signal].rate
-    return f"**{_ratio_spread(values)}**; target ≥ {target}: {_verdict(statistics.median(values) >= target)}"
-
-
-def _size_cell(signal: str, rounds: Sequence[Round]) -> str:
-    value, target = _size_ratio(rounds), TARGETS[signal].size
-    return f"**{value:.2f}**; target ≤ {target:.2f}: {_verdict(value <= target)}"
-
-
-def _size_ratio(rounds: Sequence[Round]) -> float:
-    return statistics.median(ratios(rounds, _bytes_per_record))
-
-
-def _verdict(is_met: bool) -> str:
-    return "met" if is_met else "missed"
-
-
-def _cell(side: str, figure: Figure) -> Callable[[str, Sequence[Round]], str]:
-    return lambda _, rounds: f"{_median(rounds, side, figure):.1f}"
-
-
-def _bytes_cell(side: str) -> Callable[[str, Sequence[Round]], str]:
-    def cell(_signal: str, rounds: Sequence[Round]) -> str:
-        vacuumed = [both[side].bytes_vacuumed / both[side].records for both in rounds if both[side].bytes_vacuumed]
-        text = f"{_median(rounds, side, _bytes_per_record):,.0f}"
-        return text + (f" ({statistics.median(vacuumed):,.0f})" if vacuumed else "")
-
-    return cell
-
-
-def _latency_cell(rounds: Sequence[Round]) -> str:
-    p50, p99 = (
-        statistics.median(percentile(both[POSTEL].latencies_s, share) for both in rounds) * 1e3 for share in (0.5, 0.99)
-    )
+def _latencies(loads: Sequence[Load]) -> str:
+    p50, p99 = (statistics.median(percentile(load.latencies_s, share) for load in loads) * 1e3 for share in (0.5, 0.99))
     return f"{p50:,.0f} / {p99:,.0f}"
-
-
-def _memory_cell(rounds: Sequence[Round]) -> str:
-    idle = _median(rounds, POSTEL, lambda load: load.idle_rss_bytes)
-    peak = max(both[POSTEL].peak_rss_bytes for both in rounds)
-    return f"{idle / _MIB:,.0f} / {peak / _MIB:,.0f}"

@@ -2,28 +2,24 @@
 
 import argparse
 import asyncio
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-from bench.__main__ import _natural as natural
-from bench.__main__ import _signals as signals
-from bench.corpus import SIGNALS, Slice, make_slices, read_slice
+from bench.command import Findings, add_signals, natural, parser_of, publish, say
+from bench.corpus import Slice, make_slices, read_slice, shop_opens
 from bench.figures import of_rounds
-from bench.rounds import CONNECTIONS
 from bench.small_report import BULK, SMALL, Round, missed, table
-from bench.stage import Findings, Served, Stage, parser_of, publish, say
+from bench.stage import DEFAULT_CONNECTIONS, Served, Stage, findings
 
 CLIENTS = 64
-"""Connections of small requests. The bulk load has 8, as in `make bench`: 64 bodies of 1,000 records under way are
+"""Connections of small requests. The bulk load has 16, as in `make bench`: 64 bodies of 1,000 records under way are
 more bytes than one client may have in flight."""
 PACED_SIZE = 100
 PACED_S = 15.0
 
 _WARM, _PACED = "warm", "paced"
-_BEGAN_S = 3 * 3_600
 _ROUNDS = 3
 _SMOKE_SHARE = 0.1
 
@@ -71,7 +67,7 @@ async def measure(stage: Stage, plan: Plan) -> Findings:
 
 def _slices(folder: Path, signal: str, share: float) -> Iterator[tuple[Path, Slice]]:
     """Every kind of bodies of a signal, one after the other in the shop's time: they have no record in common."""
-    start_unix_nano = time.time_ns() - _BEGAN_S * 1_000_000_000
+    start_unix_nano = shop_opens()
     for number, (name, kind) in enumerate(_KINDS.items()):
         part = Slice(
             signal=signal,
@@ -86,10 +82,10 @@ def _slices(folder: Path, signal: str, share: float) -> Iterator[tuple[Path, Sli
 
 async def _round(served: Served, signal: str, folder: Path, sizes: Sequence[int]) -> Round:
     # Without it the sizes that come first would pay for learning what repeats.
-    await served.load(signal, read_slice(folder / _WARM), CONNECTIONS, records_per_body=BULK)
+    await served.load(signal, read_slice(folder / _WARM))
     loads = {}
     for size in sizes:
-        connections = CONNECTIONS if size == BULK else CLIENTS
+        connections = DEFAULT_CONNECTIONS if size == BULK else CLIENTS
         loads[size] = await served.load(signal, read_slice(folder / str(size)), connections, records_per_body=size)
     pace = loads[PACED_SIZE].rate / 2
     bodies = read_slice(folder / _PACED)[: max(1, int(PACED_S * pace / PACED_SIZE))]
@@ -106,12 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run, print, and write where asked; 1 when the run fails or, with --check, misses a target."""
     args = _parser().parse_args(argv)
     plan = Plan(args.signals, args.rounds or (1 if args.smoke else _ROUNDS), _SMOKE_SHARE if args.smoke else 1.0)
-    return publish("bench-small", args, lambda stage: measure(stage, plan))
+    return publish("bench-small", args, findings(lambda stage: measure(stage, plan)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = parser_of("bench-small", __doc__)
-    parser.add_argument("--signals", type=signals, default=SIGNALS, help="comma-separated: spans,logs,points")
+    add_signals(parser)
     parser.add_argument("--rounds", type=natural, help=f"alternating rounds, default {_ROUNDS}")
     parser.add_argument("--smoke", action="store_true", help="one round with a tenth of the records")
     return parser

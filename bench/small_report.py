@@ -6,9 +6,8 @@ from functools import partial
 
 from msgspec import Struct
 
-from bench.figures import markdown, milliseconds, spread, verdict
+from bench.figures import markdown, milliseconds, percentile, spread, verdict
 from bench.measure import Load
-from bench.report import percentile
 
 BULK = 1_000
 """Records a body of the bulk load."""
@@ -36,7 +35,7 @@ class Round(Struct):
 
 def table(results: Mapping[str, Sequence[Round]]) -> str:
     """A Markdown table of signal -> rounds."""
-    return markdown(list(results), [[title, *map(cell, results.values())] for title, cell in _rows()])
+    return markdown(["", *results], [[title, *map(cell, results.values())] for title, cell in _rows()])
 
 
 def missed(results: Mapping[str, Sequence[Round]]) -> list[str]:
@@ -55,7 +54,7 @@ def missed(results: Mapping[str, Sequence[Round]]) -> list[str]:
 
 def _rows() -> Iterator[tuple[str, Callable[[Sequence[Round]], str]]]:
     yield "records a round: 1,000 / 100 / 10 / 1 a body", _counts
-    yield "**1,000 a body, 8 connections, records/s**", partial(_rates, BULK)
+    yield "**1,000 a body, 16 connections, records/s**", partial(_rates, BULK)
     for size in SMALL:
         yield f"**{size} a body, 64 connections, records/s**", partial(_rates, size)
         yield f"{size} a body, of the bulk rate", partial(_share_cell, size)
@@ -64,7 +63,7 @@ def _rows() -> Iterator[tuple[str, Callable[[Sequence[Round]], str]]]:
     for size in (BULK, *SMALL):
         yield f"{size:,} a body, CPU, Python / PostgreSQL / client, µs/record", partial(_cpu, size)
     yield "half of peak at 100 a body, records/s", lambda rounds: spread([each.pace for each in rounds])
-    yield "at half of peak, sent for, s", lambda rounds: spread([_sent_s(each) for each in rounds], ".1f")
+    yield "at half of peak, sent for, s", lambda rounds: spread([_sent_s(each) for each in rounds], 1)
     yield "**at half of peak, acknowledged after, ms, p50 / p99**", _paced_cell
 
 
@@ -81,7 +80,7 @@ def _share(rounds: Sequence[Round], size: int) -> float:
 
 
 def _share_cell(size: int, rounds: Sequence[Round]) -> str:
-    text = spread([each.share(size) for each in rounds], ".2f")
+    text = spread([each.share(size) for each in rounds], 2)
     target = TARGET_SHARE.get(size)
     return text if target is None else f"{text}; target ≥ {target}: {verdict(_share(rounds, size) >= target)}"
 

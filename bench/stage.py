@@ -1,33 +1,41 @@
-"""What the further benchmarks stand on: a PostgreSQL of their own, databases in it, and measured sending."""
+"""What every run stands on: a PostgreSQL of its own, empty databases in it, and measured sending to a server."""
 
-import argparse
 import asyncio
 import os
-import sys
+import shutil
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import asyncpg
-import uvloop
 from msgspec import Struct
 
-# What `make bench` has in one place already: bodies go to the same paths, rows are counted in the same tables, and
-# PostgreSQL and its folder are the same.
-from bench.__main__ import _DURABLE as DURABLE
-from bench.__main__ import _folder as folder
-from bench.client import send_all, send_paced
+from bench.client import PROTOBUF, Form, send_all, send_paced
+from bench.command import Findings
+from bench.corpus import LOGS, POINTS, RECORDS_PER_BODY, SPANS
+from bench.floor import fact_names
 from bench.machine import describe
-from bench.measure import Clock, Load, count_rows, parent_of, rss_bytes
-from bench.rounds import _FACTS as FACTS
-from bench.rounds import _PATHS as PATHS
-from bench.rounds import _SETTLE_S as SETTLE_S
-from bench.rounds import Miscounted
+from bench.measure import Clock, Load, count_rows, postmaster_of, rss_bytes
 from bench.server import Server, serving
 from exporter.embedded import EmbeddedPostgres
 from exporter.errors import PostelError
+
+DEFAULT_CONNECTIONS = 16
+"""Of Postel's client, with a request each under way."""
+SETTLE_S = 1.0
+"""From ready to the first body; idle memory is read at its end."""
+_PATHS = {SPANS: "/v1/traces", LOGS: "/v1/logs", POINTS: "/v1/metrics"}
+_DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+
+_T = TypeVar("_T")
+
+
+class Miscounted(PostelError):
+    """The database holds another number of records than were acknowledged."""
 
 
 class Stage(Struct, frozen=True):
@@ -42,26 +50,38 @@ class Stage(Struct, frozen=True):
         """On a PostgreSQL that runs."""
         connection = await asyncpg.connect(url)
         try:
-            return cls(folder, url, parent_of(await connection.fetchval("SELECT pg_backend_pid()")))
+            return cls(folder, url, await postmaster_of(connection))
         finally:
             await connection.close()
 
     @asynccontextmanager
-    async def serving(self, launcher: Sequence[str] = ()) -> AsyncIterator["Served"]:
-        """A server on an empty database of its own, ready and settled; what others wrote is on disk before."""
+    async def database(self) -> AsyncIterator[str]:
+        """An empty database; what others wrote is on disk before, so that nobody pays for it later."""
         # A name of its own: the tests share one PostgreSQL.
-        name = f"bench_{uuid4().hex[:16]}"
-        url = self.url.replace("/postgres?", f"/{name}?", 1)
+        name = f"bench_{uuid4().hex}"
         connection = await asyncpg.connect(self.url)
         try:
             await connection.execute(f"CREATE DATABASE {name}")
             await connection.execute("CHECKPOINT")
-            async with serving(url, launcher) as server:
-                await asyncio.sleep(SETTLE_S)
-                yield Served(server, url, self.postmaster_pid, rss_bytes(server.pid))
+            yield self.url.replace("/postgres?", f"/{name}?", 1)
         finally:
             await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             await connection.close()
+
+    @asynccontextmanager
+    async def served(
+        self, url: str, launcher: Sequence[str] = (), *, settle_s: float = SETTLE_S
+    ) -> AsyncIterator["Served"]:
+        """A server on the database at `url`, ready and settled."""
+        async with serving(url, launcher) as server:
+            await asyncio.sleep(settle_s)
+            yield Served(server, url, self.postmaster_pid, rss_bytes(server.pid), {})
+
+    @asynccontextmanager
+    async def serving(self, launcher: Sequence[str] = ()) -> AsyncIterator["Served"]:
+        """A server on an empty database of its own, ready and settled."""
+        async with self.database() as url, self.served(url, launcher) as served:
+            yield served
 
 
 class Served(Struct):
@@ -71,25 +91,26 @@ class Served(Struct):
     url: str
     postmaster_pid: int
     idle_rss_bytes: int
-    acknowledged: dict[str, int] = {}
+    acknowledged: dict[str, int]
 
     async def load(
         self,
         signal: str,
         bodies: Sequence[bytes],
-        connections: int,
+        connections: int = DEFAULT_CONNECTIONS,
         *,
-        records_per_body: int,
+        records_per_body: int = RECORDS_PER_BODY,
         bodies_per_s: float | None = None,
+        form: Form = PROTOBUF,
     ) -> Load:
         """Sends bodies, at an even pace where one is given. Raises Unacknowledged where one is not taken whole."""
-        host, port, path = self.server.host, self.server.port, PATHS[signal]
+        host, port, path = self.server.host, self.server.port, _PATHS[signal]
         own = time.process_time()
         clock = Clock(time.monotonic(), self.server.pid, self.postmaster_pid)
         if bodies_per_s is None:
-            answers = await send_all(host, port, path, bodies, connections)
+            answers = await send_all(host, port, path, bodies, connections, form)
         else:
-            answers = await send_paced(host, port, path, bodies, connections, bodies_per_s)
+            answers = await send_paced(host, port, path, bodies, connections, bodies_per_s, form)
         for answer in answers:
             clock.mark(answer.at, records_per_body)
         done = clock.load()
@@ -101,70 +122,46 @@ class Served(Struct):
 
     async def count(self) -> int:
         """How many records are stored. Raises Miscounted where they are not those that were acknowledged."""
-        stored = 0
-        for signal, expected in self.acknowledged.items():
-            found = await count_rows(self.url, FACTS[signal])
-            if found != expected:
-                raise Miscounted(f"{expected:,} {signal} were acknowledged, {found:,} are stored")
-            stored += found
-        return stored
+        return sum(
+            [
+                await count_all(self.url, fact_names(signal), expected, signal)
+                for signal, expected in self.acknowledged.items()
+            ]
+        )
 
 
-@asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    """A temporary folder and a PostgreSQL in it with everything on that makes a commit durable."""
-    with folder() as place:
-        embedded = EmbeddedPostgres(place / "postgres", DURABLE)
+async def count_all(url: str, tables: Sequence[str], acknowledged: int, what: str) -> int:
+    """How many rows some tables hold together. Raises Miscounted where these are not those that were acknowledged."""
+    stored = await count_rows(url, tables)
+    if stored != acknowledged:
+        raise Miscounted(f"{acknowledged:,} {what} were acknowledged, {stored:,} are stored")
+    return stored
+
+
+async def on_stage(measure: Callable[[Stage], Awaitable[_T]]) -> tuple[_T, str]:
+    """What is measured on a PostgreSQL with everything on that makes a commit durable, and what the machine was."""
+    load_before = os.getloadavg()[0]
+    with _folder() as folder:
+        embedded = EmbeddedPostgres(folder / "postgres", _DURABLE)
         try:
-            yield await Stage.at(place, await embedded.start())
+            stage = await Stage.at(folder, await embedded.start())
+            return await measure(stage), await describe(stage.url, load_before)
         finally:
             await embedded.stop()
 
 
-class Findings(Struct):
-    """What a benchmark found: Markdown, and the targets that were missed, each in a line."""
+async def findings(measure: Callable[[Stage], Awaitable[Findings]]) -> Findings:
+    """What is found on a stage, with what the machine was below it."""
+    found, machine = await on_stage(measure)
+    return Findings(f"{found.text}\n\n{machine}\n", found.missed)
 
-    text: str
-    missed: Sequence[str] = ()
 
-
-def publish(name: str, args: argparse.Namespace, measure: Callable[[Stage], Awaitable[Findings]]) -> int:
-    """Measure, print with what the machine was, and write where `args.out` says; the exit code.
-
-    1 where the run fails or, with `args.check`, a target is missed.
-    """
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="postel-bench-"))
+    # As root, PostgreSQL runs as another account, which has to get through to its own folder.
+    folder.chmod(0o755)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            findings = runner.run(_measured(measure))
-    except (PostelError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
-    print(findings.text)
-    if args.out is not None:
-        args.out.write_text(findings.text)
-    for problem in findings.missed:
-        print(f"missed: {problem}", file=sys.stderr)
-    return 1 if findings.missed and args.check else 0
-
-
-async def _measured(measure: Callable[[Stage], Awaitable[Findings]]) -> Findings:
-    load_before = os.getloadavg()[0]
-    async with stage() as place:
-        findings = await measure(place)
-        machine = await describe(place.url, load_before)
-    return Findings(f"{findings.text}\n\n{machine}\n", findings.missed)
-
-
-def parser_of(prog: str, description: str | None, *, has_targets: bool = True) -> argparse.ArgumentParser:
-    """The flags that every one of them has; `check` is there anyway, False without targets."""
-    parser = argparse.ArgumentParser(prog=f"make {prog} ARGS=...", description=description, allow_abbrev=False)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the Markdown there too")
-    parser.set_defaults(check=False)
-    if has_targets:
-        parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
-    return parser
-
-
-def say(text: str) -> None:
-    """Progress, beside the result."""
-    print(text, file=sys.stderr, flush=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -10,13 +10,14 @@ Source: docs/decisions/0002-series.md.
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
+from typing import Any
 
 from msgspec import Struct
 
 from exporter.attributes import Limits, to_object
 from exporter.dimensions import Entry, Row
 from exporter.otlp.anyvalue import canonical, identity, to_json
-from exporter.otlp.records import AnyValue, Codec, Interned, Opaque, RowKey
+from exporter.otlp.records import AnyValue, Codec, Interned, Opaque, RowEntry, RowKey
 from exporter.settings import Verdict
 
 MAX_INTERNED_BYTES = 4096
@@ -41,12 +42,22 @@ class Attribute(Struct, frozen=True, eq=False):
 class Series(Entry):
     """A series as the decode path knows it.
 
-    `duplicates` counts the attributes that a later one of the same key has replaced.
+    `duplicates` counts the attributes that a later one of the same key has replaced; `on_row` are the places of those
+    that lie on the row among a record's attributes.
     """
 
     attributes: Sequence[Attribute] = ()
     duplicates: int = 0
+    on_row: tuple[int, ...] = ()
     records: int = 0
+
+
+Head = tuple[Any, ...]
+"""What identifies a series besides its attributes, in its signal's own order."""
+Describe = Callable[[Head], tuple[list[AnyValue], tuple[object, ...]]]
+"""A head as what is hashed, and as columns."""
+Placed = tuple[Series, bytes | None]
+"""A record's series, and the JSON object of its attributes that lie on the row."""
 
 
 class Cardinality:
@@ -67,7 +78,7 @@ class Cardinality:
         self._max_attributes, self._max_series = max_attributes, max_series
         self._max_interned_bytes = min(MAX_INTERNED_BYTES, limits.max_value_bytes)
         self._interned: dict[type[Codec], dict[Opaque, int]] = {}
-        self._recent_rows: dict[type[Codec], dict[Opaque, Interned]] = {}
+        self._recent_rows: dict[type[Codec], dict[Opaque, RowEntry]] = {}
         self._idents: dict[bytes, int] = {}
         self._attributes: list[Attribute] = []
         self._distinct: dict[str, int] = {}
@@ -80,46 +91,85 @@ class Cardinality:
         """The idents of attributes known by their bytes in the codec's encoding; those on rows are not among them."""
         return self._interned.setdefault(type(codec), {})
 
-    def recent_rows(self, codec: Codec) -> dict[Opaque, Interned]:
+    def recent_rows(self, codec: Codec) -> dict[Opaque, RowEntry]:
         """Attributes on rows that came by lately: half of them come again within a trace or two."""
         return self._recent_rows.setdefault(type(codec), {})
 
-    def splitter(self, codec: Codec) -> Callable[[Sequence[Opaque]], tuple[list[int], dict[str, bytes]]]:
-        """A function from a record's attributes to (their idents, 0 for one that lies on the row; those on the row as
-        key -> JSON). It raises UndecodableBody. A function of its own for each chunk, as it runs for each record."""
-        get, recent = self.interned(codec).get, self.recent_rows(codec)
-        cut, row_keys = codec.cut, self.row_keys
+    def placer(self, codec: Codec, describe: Describe) -> Callable[[Head, Sequence[Opaque]], Placed]:
+        """A function from what identifies a record's series besides its attributes, and these, to (the series, the JSON
+        object of those that lie on the row). It raises UndecodableBody. One for each chunk, as it runs for each record.
+        """
+        ident, row, known = self.interned(codec).get, self.recent_rows(codec).get, self.series.get
+        learn = self._learner(codec)
 
-        def split(raws: Sequence[Opaque]) -> tuple[list[int], dict[str, bytes]]:
-            idents = [*map(get, raws, _NONE)]
-            on_row: dict[str, bytes] = {}
-            too_long: dict[str, int] = {}
-            if 0 not in idents:
-                return idents, on_row
-            for i, ident in enumerate(idents):
-                if ident:
-                    continue
-                raw = raws[i]
-                entry = recent.get(raw)
+        def place(head: Head, raws: Sequence[Opaque]) -> Placed:
+            series = known((*head, *map(ident, raws, _NONE)))
+            if series is None or series.duplicates:
+                return self._place_new(codec, describe, learn, head, raws)
+            places = series.on_row
+            if not places:
+                return series, None
+            if len(places) == 1:
+                raw = raws[places[0]]
+                entry = row(raw) or learn(raw)
+                if entry is not None:
+                    return series, b"{%b}" % entry[1]
+            else:
+                entries = [row(raw) or learn(raw) for raw in [raws[i] for i in places]]
+                if None not in entries and len(values := dict(entries)) == len(places):  # type: ignore[arg-type]
+                    return series, b"{%b}" % b",".join(values.values())
+            return self._place_new(codec, describe, learn, head, raws)
+
+        return place
+
+    def _learner(self, codec: Codec) -> Callable[[Opaque], RowEntry | None]:
+        """A function that cuts and remembers an attribute that lies on the row; None where it is not so simple."""
+        cut, row_keys, recent = codec.cut, self.row_keys, self.recent_rows(codec)
+
+        def learn(raw: Opaque) -> RowEntry | None:
+            entry = cut(raw, row_keys)
+            if entry is not None:
+                recent[raw] = entry
+            return entry
+
+        return learn
+
+    def _place_new(
+        self,
+        codec: Codec,
+        describe: Describe,
+        learn: Callable[[Opaque], RowEntry | None],
+        head: Head,
+        raws: Sequence[Opaque],
+    ) -> Placed:
+        """Where a record goes of which something is new, or stands twice."""
+        interned, recent = self.interned(codec), self.recent_rows(codec)
+        idents: list[int] = []
+        on_row: dict[str, bytes] = {}
+        too_long: dict[str, int] = {}
+        for i, raw in enumerate(raws):
+            ident = interned.get(raw, 0)
+            if not ident:
+                entry = recent.get(raw) or learn(raw)
                 if entry is None:
-                    entry = cut(raw, row_keys)
-                    if entry is None:
-                        entry = self.intern(codec, raw)
-                        if not entry[0] and entry[1] not in self.high:
-                            too_long[entry[1]] = i
-                    else:
-                        recent[raw] = entry
-                if entry[0]:
-                    idents[i] = entry[0]
-                else:
-                    on_row[entry[1]] = entry[2]
-            for key, i in too_long.items():
-                # The row wins over the series, but of a key that stands twice the last wins.
-                if any(ident and self._attributes[ident - 1].key == key for ident in idents[i + 1 :]):
-                    del on_row[key]
-            return idents, on_row
-
-        return split
+                    ident, key, fragment = self.intern(codec, raw)
+                    if not ident and key not in self.high:
+                        too_long[key] = i
+                    entry = key, fragment
+                if not ident:
+                    on_row[entry[0]] = entry[1]
+            idents.append(ident)
+        doubled = idents.count(0) - len(on_row)
+        for key, i in too_long.items():
+            # The row wins over the series, but of a key that stands twice the last wins.
+            if any(ident and self._attributes[ident - 1].key == key for ident in idents[i + 1 :]):
+                del on_row[key]
+                doubled += 1
+        place = (*head, *idents)
+        series = self.series.get(place) or self.new_series(place, idents, *describe(head))
+        if doubled or series.duplicates:
+            codec.findings.sanitise("duplicate_key", doubled + series.duplicates)
+        return series, b"{%b}" % b",".join(on_row.values()) if on_row else None
 
     def intern(self, codec: Codec, raw: Opaque) -> Interned:
         """Decode an attribute that is not known yet, and remember it."""
@@ -142,22 +192,26 @@ class Cardinality:
         return ident, key, b""
 
     def new_series(
-        self, place: tuple[object, ...], idents: Sequence[int], head: list[AnyValue], columns: tuple[object, ...]
+        self, place: tuple[object, ...], idents: Sequence[int], identifying: list[AnyValue], columns: tuple[object, ...]
     ) -> Series:
         """Remember a series under its place in the cache: `idents` are its attributes (0 = one that lies on the row),
-        `head` is what identifies it besides them, `columns` are its columns but the hash and the attributes."""
+        `identifying` is what identifies it besides them, `columns` are its columns but the hash and the attributes."""
         found = [self._attributes[ident - 1] for ident in idents if ident]
         attributes = {a.key: a.value for a in found}
         row = Row((*columns, to_object(attributes)), attributes, self.owner)
-        series = Series(identity(*head, attributes), row, 0, found, len(found) - len(attributes))
+        on_row = tuple(i for i, ident in enumerate(idents) if not ident)
+        doubled = len(found) - len(attributes)
+        series = Series(identity(*identifying, attributes), row, 0, found, doubled, on_row)
         self.series[place] = series
         return series
 
-    def take_clipped(self, codec: Codec, cut: int) -> int:
-        """How many values were cut for their size since the last call; counts them and `cut` attributes more."""
-        clipped, self.clipped = self.clipped, 0
-        codec.findings.sanitise("truncated_attribute", clipped + cut)
-        return clipped
+    def take_cut(self, codec: Codec, left_out: int) -> int:
+        """How many of a record's attributes were cut for their size since the last call, and of those `left_out` for
+        their number, together; counted."""
+        cut, self.clipped = self.clipped + left_out, 0
+        if cut:
+            codec.findings.sanitise("truncated_attribute", cut)
+        return cut
 
     def _count_distinct(self, key: str) -> None:
         distinct = self._distinct.get(key, 0) + 1

@@ -8,8 +8,7 @@ Source: docs/architecture.md; opentelemetry-proto `resource.proto`, `common.prot
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from time import monotonic
 from typing import Any
@@ -129,29 +128,43 @@ class Dimensions:
             missing[entry.hash] = entry
         return entry.id
 
-    async def resource(self, codec: Codec, promotion: Promotion, raw: Opaque, schema_url: str) -> Known:
-        """The resource's id and hash. Raises UndecodableBody, StorageUnavailable, BadData."""
-        place = (type(codec), raw, schema_url, RESOURCES)
-        return self._opaque.get(place) or (await self._settle(codec, promotion, [place]))[place]
+    async def places(
+        self, codec: Codec, promotion: Promotion, groups: Sequence[ScopeRecords[Any]]
+    ) -> list[tuple[Known, Known] | BadData]:
+        """The resource and the scope of each group, found or made together; BadData where PostgreSQL does not take one.
 
-    async def scope(self, codec: Codec, promotion: Promotion, raw: Opaque, schema_url: str) -> Known:
-        """The scope's id and hash. Raises UndecodableBody, StorageUnavailable, BadData."""
-        place = (type(codec), raw, schema_url, SCOPES)
-        return self._opaque.get(place) or (await self._settle(codec, promotion, [place]))[place]
-
-    async def settle(self, codec: Codec, promotion: Promotion, groups: Collection[ScopeRecords[Any]]) -> None:
-        """Find or make the resources of all the groups together, and their scopes: afterwards each is known.
-
-        One that PostgreSQL refuses leaves it to `resource` and `scope` to say so. Raises UndecodableBody,
-        StorageUnavailable.
+        Raises UndecodableBody, StorageUnavailable.
         """
         kind = type(codec)
-        resources = {(kind, g.resource, g.resource_schema_url, RESOURCES) for g in groups} - self._opaque.keys()
-        scopes = {(kind, g.scope, g.scope_schema_url, SCOPES) for g in groups} - self._opaque.keys()
-        for places in (resources, scopes):
-            if len(places) > 1:
-                with suppress(BadData):
-                    await self._settle(codec, promotion, places)
+        places = [
+            ((kind, g.resource, g.resource_schema_url, RESOURCES), (kind, g.scope, g.scope_schema_url, SCOPES))
+            for g in groups
+        ]
+        known = self._opaque
+        try:
+            return [(known[resource], known[scope]) for resource, scope in places]
+        except KeyError:
+            found: dict[_Place, Known | BadData] = {}
+            for owners in zip(*places, strict=True):
+                found |= {place: known[place] for place in owners if place in known}
+                found |= await self._settle_each(codec, promotion, set(owners) - found.keys())
+            return [_both(found[resource], found[scope]) for resource, scope in places]
+
+    async def _settle_each(
+        self, codec: Codec, promotion: Promotion, places: Collection[_Place]
+    ) -> Mapping[_Place, Known | BadData]:
+        """The same for resources or scopes, by themselves where one of them is not taken."""
+        if not places:
+            return {}
+        try:
+            return await self._settle(codec, promotion, places)
+        except BadData as error:
+            if len(places) == 1:
+                return dict.fromkeys(places, error)
+        found: dict[_Place, Known | BadData] = {}
+        for place in places:
+            found |= await self._settle_each(codec, promotion, [place])
+        return found
 
     async def _settle(self, codec: Codec, promotion: Promotion, places: Collection[_Place]) -> dict[_Place, Known]:
         """The ids and hashes of resources, or of scopes."""
@@ -189,6 +202,12 @@ class Dimensions:
             key_ids.update(new_keys)
             self.created[kind.table] += len(inserted)
             return inserted
+
+
+def _both(resource: Known | BadData, scope: Known | BadData) -> tuple[Known, Known] | BadData:
+    if isinstance(resource, BadData):
+        return resource
+    return scope if isinstance(scope, BadData) else (resource, scope)
 
 
 async def _store(

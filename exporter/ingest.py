@@ -8,18 +8,16 @@ import hashlib
 import os
 import time
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from msgspec import structs
-
 from exporter.admission import Visit
 from exporter.attributes import Limits, redact
-from exporter.batch import Batch, Find, Outcome, Row, Signal, unstorable
+from exporter.batch import Batch, Find, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
-from exporter.dimensions import Dimensions
+from exporter.dimensions import Dimensions, Entry, Kind
 from exporter.errors import BadData, BodyTooLarge, StorageUnavailable, UndecodableBody
 from exporter.logs import Logs
 from exporter.metrics import Metrics
@@ -27,21 +25,21 @@ from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.http import Encoding
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
-from exporter.otlp.records import LOGS, METRICS, SPANS, Bounds, Codec, Metric, Refusal, ScopeRecords
+from exporter.otlp.records import LOGS, METRICS, SPANS, Bounds, Codec, Refusal, ScopeRecords
 from exporter.place import RECORD, Intake, Part, Receipts, Window
 from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
+from exporter.slices import NOWHERE, parts, refuse, slices
 from exporter.traces import Traces
 from exporter.turns import Queue, Turnstile
-
-SLICE = 500
-"""Records between two yields to the event loop, and for which missing dimension rows are stored together."""
 
 ODD_BYTES, _FEW_RECORDS = 4096, 32
 """A record that is longer than that may be long to build: a span of ten thousand events, say."""
 
+_MANY_MISSING = 32
+"""Series: of a thousand records some fifteen are new once the first ones have taught what repeats."""
+
 _NANO = 1_000_000_000
-_NOWHERE = (0, b"")
 Turn = Callable[[], AbstractAsyncContextManager[None]]
 _CODECS: dict[Encoding, Callable[[Bounds], Codec]] = {Encoding.PROTOBUF: ProtobufCodec, Encoding.JSON: JsonCodec}
 
@@ -146,52 +144,26 @@ class Ingest:
         return digest.digest()
 
     async def _decode(self, signal: Signal, codec: Codec, body: bytes, digest: bytes, client: Hashable) -> Batch:
+        # Whatever the bytes are made of, nobody else waits for long ones.
+        is_long = len(body) > LONG_BYTES
         turn = partial(self.decoding.turn, client)
-        if len(body) > LONG_BYTES:
-            # Whatever the bytes are made of, nobody else waits for them long.
-            return await self._batch(signal, codec, body, digest, turn, is_long=True)
-        async with turn():
-            return await self._batch(signal, codec, body, digest, nullcontext, is_long=False)
-
-    async def _batch(
-        self, signal: Signal, codec: Codec, body: bytes, digest: bytes, turn: Turn, *, is_long: bool
-    ) -> Batch:
         async with turn():
             self._trim()
         rows: list[list[Row]] = [[] for _ in signal.tables]
         intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
-        chunk: list[Part] = []
-        size = received = position = 0
-        raw, url = None, ""
-        async for group in self._groups(signal, intake, body, is_long):
-            try:
-                if group.resource is not raw or group.resource_schema_url != url:
-                    resource = await self._dimensions.resource(
-                        codec, self.promotion, group.resource, group.resource_schema_url
-                    )
-                    raw, url = group.resource, group.resource_schema_url
-                scope = await self._dimensions.scope(codec, self.promotion, group.scope, group.scope_schema_url)
-            except BadData as error:
-                position += len(group.records) * RECORD
-                for record in group.records:
-                    _refuse(signal, intake, Part([], [], group, _NOWHERE, _NOWHERE), record, error)
-                continue
-            for count, records, ordinals in _slices(group.records, position):
-                chunk.append(Part(records, ordinals, group, resource, scope))
-                size += count
-                if size >= SLICE:
-                    received += size
-                    if received > self._bounds.max_records:
-                        limit = f"max_body_records ({self._bounds.max_records})"
-                        raise BodyTooLarge(f"the body holds more than {limit} records")
-                    async with turn():
-                        await self._build(signal, intake, chunk, rows, is_long)
-                    chunk, size = [], 0
-                    await asyncio.sleep(0)
-            position += len(group.records) * RECORD
-        is_long = is_long or len(body) > ODD_BYTES * max(received + size, _FEW_RECORDS)
-        async with turn():
-            await self._build(signal, intake, chunk, rows, is_long)
+        received = position = 0
+        async for groups in slices(signal, intake, body, is_long):
+            if received:
+                await asyncio.sleep(0)
+            places = await self._dimensions.places(codec, self.promotion, groups)
+            for size, chunk in parts(signal, intake, groups, places, position):
+                received += size
+                if received > self._bounds.max_records:
+                    limit = f"max_body_records ({self._bounds.max_records})"
+                    raise BodyTooLarge(f"the body holds more than {limit} records")
+                is_odd = len(body) > ODD_BYTES * max(received, _FEW_RECORDS)
+                await self._build(signal, intake, chunk, rows, turn, is_long or is_odd)
+            position += sum(len(group.records) for group in groups) * RECORD
         refusals = await compute(is_long, self._redacted, [*codec.findings.refusals, *intake.refusals])
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.
@@ -199,28 +171,6 @@ class Ingest:
         find = partial(self._find, signal, type(codec), body)
         done = asyncio.get_running_loop().create_future()
         return await compute(is_long, _new_batch, signal, digest, rows, refusals, codec, len(body), find, done)
-
-    async def _groups(
-        self, signal: Signal, intake: Intake, body: bytes, is_long: bool
-    ) -> AsyncIterator[ScopeRecords[Any]]:
-        """The records of a body, by resource and scope; what several of these miss is stored together."""
-        codec, placed = intake.codec, 0
-        ahead: list[ScopeRecords[Any]] = []
-        size = 0
-        async for group in _decoded(signal, codec, body, is_long):
-            for refusal in codec.findings.refusals[placed:]:
-                refusal.context = intake.context(group)
-            placed = len(codec.findings.refusals)
-            ahead.append(group)
-            size += len(group.records) or 1
-            if size >= SLICE:
-                await self._dimensions.settle(codec, self.promotion, ahead)
-                for one in ahead:
-                    yield one
-                ahead, size = [], 0
-        await self._dimensions.settle(codec, self.promotion, ahead)
-        for one in ahead:
-            yield one
 
     def _redacted(self, refusals: list[Refusal]) -> list[Refusal]:
         for refusal in refusals:
@@ -241,32 +191,48 @@ class Ingest:
         codec, found = new_codec(self._bounds), sorted(ordinals)
         intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
         position = 0
-        async for group in _decoded(signal, codec, body, is_long):
-            end = position + len(group.records) * RECORD
-            some = found[bisect_left(found, position) : bisect_left(found, end)]
-            await compute(is_long, _refuse_found, signal, intake, group, [(o, o - position) for o in some], like)
-            position = end
+        async for groups in slices(signal, intake, body, is_long):
+            for group in groups:
+                end = position + len(group.records) * RECORD
+                some = found[bisect_left(found, position) : bisect_left(found, end)]
+                await compute(is_long, _refuse_found, signal, intake, group, [(o, o - position) for o in some], like)
+                position = end
             await asyncio.sleep(0)
         return await compute(is_long, self._redacted, intake.refusals)
 
     async def _build(
-        self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]], is_long: bool
+        self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]], turn: Turn, is_long: bool
     ) -> None:
         """Rows of a chunk: parts whose dimension rows are not all stored yet are built again when they are."""
         cardinality = signal.cardinality
         if cardinality is not None:
             cardinality.earn(sum(len(part.records) for part in chunk))
         while chunk:
-            kind, missing, chunk = await compute(is_long, signal.build, intake, chunk, rows)
-            if not missing or (cardinality is not None and cardinality.review()):
-                continue
-            try:
-                inserted = await self._dimensions.ensure(kind, missing, self.promotion)
-            except BadData as error:
-                await self._halve(signal, intake, chunk, rows, error, is_long)
+            async with turn():
+                kind, missing, chunk = await compute(is_long, signal.build, intake, chunk, rows)
+                if not missing or (cardinality is not None and cardinality.review()):
+                    continue
+                # Who misses much keeps the turn: what it teaches, others need not learn beside it.
+                is_much = len(missing) > _MANY_MISSING
+                problem = await self._ensure(cardinality, kind, missing, nullcontext) if is_much else None
+            if not is_much:
+                problem = await self._ensure(cardinality, kind, missing, turn)
+            if problem is not None:
+                await self._halve(signal, intake, chunk, rows, problem, turn, is_long)
                 return
-            if cardinality is not None:
+
+    async def _ensure(
+        self, cardinality: Cardinality | None, kind: Kind, missing: dict[bytes, Entry], turn: Turn
+    ) -> BadData | None:
+        """Find or make dimension rows; what PostgreSQL says where it does not take one."""
+        try:
+            inserted = await self._dimensions.ensure(kind, missing, self.promotion)
+        except BadData as problem:
+            return problem
+        if cardinality is not None and inserted:
+            async with turn():
                 cardinality.spend(missing[row_hash] for row_hash in sorted(inserted))  # type: ignore[misc]
+        return None
 
     async def _halve(
         self,
@@ -275,18 +241,19 @@ class Ingest:
         chunk: list[Part],
         rows: list[list[Row]],
         error: BadData,
+        turn: Turn,
         is_long: bool,
     ) -> None:
         """Build the halves of a chunk by themselves; the one record that PostgreSQL does not take is refused."""
         records = [(part, i) for part in chunk for i in range(len(part.records))]
         if len(records) == 1:
             ((part, i),) = records
-            _refuse(signal, intake, part, part.records[i], error)
+            refuse(signal, intake, part, part.records[i], error)
             return
         middle = len(records) // 2
         for half in (records[:middle], records[middle:]):
             parts = [part.again([part.records[i]], [part.ordinals[i]]) for part, i in half]
-            await self._build(signal, intake, parts, rows, is_long)
+            await self._build(signal, intake, parts, rows, turn, is_long)
 
     def _window(self, signal: str) -> Window:
         now = time.time_ns()
@@ -306,45 +273,11 @@ class Ingest:
         self.metrics.trim()
 
 
-async def _decoded(signal: Signal, codec: Codec, body: bytes, is_long: bool) -> AsyncIterator[ScopeRecords[Any]]:
-    groups = iter(await compute(is_long, signal.records, codec, body))
-    while (group := await compute(is_long, next, groups, None)) is not None:
-        yield group
-
-
-def _slices(records: Sequence[Any], position: int) -> Iterator[tuple[int, Sequence[Any], Sequence[int]]]:
-    """(how many, records, ordinals) of slices of up to SLICE records, the first of which is at `position`; a metric
-    counts as its points, and one of many is cut."""
-    if not records or not isinstance(records[0], Metric):
-        for start in range(0, len(records), SLICE):
-            some = records[start : start + SLICE]
-            first = position + start * RECORD
-            yield len(some), some, range(first, first + len(some) * RECORD, RECORD)
-        return
-    size, together, ordinals = 0, [], []
-    for ordinal, metric in enumerate(records):
-        points = metric.data_points
-        for start in range(0, len(points) or 1, SLICE):
-            some = points[start : start + SLICE]
-            together.append(metric if len(points) <= SLICE else structs.replace(metric, data_points=some))
-            ordinals.append(position + ordinal * RECORD + start)
-            size += len(some) or 1
-            if size >= SLICE:
-                yield size, together, ordinals
-                size, together, ordinals = 0, [], []
-    yield size, together, ordinals
-
-
-def _refuse(signal: Signal, intake: Intake, part: Part, record: Any, error: BadData) -> None:
-    original = partial(signal.original, intake.codec, record, None)
-    intake.refuse(part, *unstorable(error), original, signal.count(record))
-
-
 def _refuse_found(
     signal: Signal, intake: Intake, group: ScopeRecords[Any], places: Sequence[tuple[int, int]], like: Refusal
 ) -> None:
     """Refuse the records of a group at these places: ordinals, in the body and in the group."""
-    part = Part([], [], group, _NOWHERE, _NOWHERE)
+    part = Part([], [], group, NOWHERE, NOWHERE)
     for ordinal, inside in places:
         record = group.records[inside // RECORD]
         intake.refuse(part, like.reason, like.message, partial(signal.original, intake.codec, record, ordinal))

@@ -6,20 +6,22 @@ Source: opentelemetry-proto `logs.proto`; sql/migrations/0005_logs.sql; RFC 9562
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
+from operator import attrgetter
 from random import getrandbits
 from typing import Any
 
 from exporter import columns
 from exporter.attributes import without
-from exporter.cardinality import Cardinality, Series
-from exporter.dimensions import LOG_SERIES, Dimensions, Entry, Known
+from exporter.cardinality import Cardinality, Head
+from exporter.dimensions import LOG_SERIES, Dimensions, Entry
 from exporter.errors import UndecodableBody
 from exporter.otlp import export
 from exporter.otlp.anyvalue import escape_nul, to_json
-from exporter.otlp.records import LOGS, Codec, LogRecord, ScopeRecords
+from exporter.otlp.records import LOGS, AnyValue, Codec, LogRecord, ScopeRecords
 from exporter.place import Intake, Missing, Part, optional_id, signed, signed32, signed_id
 
 Row = tuple[Any, ...]
+_fields = attrgetter(*LogRecord.__struct_fields__)
 _INT64_MAX = (1 << 63) - 1
 
 
@@ -54,8 +56,8 @@ class Logs:
         """Add the rows of `chunk` to `out`, a list per table; records that need dimension rows stored first are left
         out, and returned to be built again."""
         codec, cardinality = intake.codec, self.cardinality
-        split, known, resolve = cardinality.splitter(codec), cardinality.series.get, self._dimensions.resolve
-        low, high = intake.window.low, intake.window.high
+        place, resolve = cardinality.placer(codec, _describe), self._dimensions.resolve
+        low, high, any_value = intake.window.low, intake.window.high, codec.any_value
         dropped = intake.promotion.dropped(LOGS)
         max_attributes = cardinality.limits.max_attributes
         receipt_ms = time.time_ns() // 1_000_000
@@ -65,16 +67,25 @@ class Logs:
         for part in chunk:
             later: list[LogRecord] = []
             places: list[int] = []
-            resource_id, scope_id = part.resource[0], part.scope[0]
-            for ordinal, log in zip(part.ordinals, part.records, strict=True):
-                raws = log.attributes[:] if not dropped else without(codec, log.attributes, dropped)
-                cut = 0
-                if len(raws) > max_attributes:
-                    raws, cut = raws[:max_attributes], len(raws) - max_attributes
+            resource_id, scope = part.resource[0], part.scope
+            for ordinal, log, (
+                filed,
+                observed,
+                number,
+                severity,
+                event,
+                body,
+                raws,
+                trace_id,
+                span_id,
+                flags,
+                cut,
+            ) in zip(part.ordinals, part.records, map(_fields, part.records), strict=True):
+                if dropped:
+                    raws = without(codec, raws, dropped)
+                kept = raws[:max_attributes]
                 try:
-                    ids, on_row = split(raws)
-                    key = (scope_id, log.severity_number, log.severity_text, log.event_name, *ids)
-                    series = known(key) or self._new_series(part.scope, log, key, ids)
+                    series, attributes = place((scope, number, severity, event), kept)
                     series.records += 1
                     series_id = series.id or resolve(LOG_SERIES, series, missing)
                     if not series_id:
@@ -82,41 +93,38 @@ class Logs:
                         later.append(log)
                         places.append(ordinal)
                         continue
-                    body = codec.any_value(log.body) if log.body else None
+                    value = any_value(body) if body else None
                 except UndecodableBody as error:
                     cardinality.clipped = 0
                     original = partial(export.refused_log_record, codec, log)
                     intake.refuse(part, "malformed", f"a log record's attribute or body: {error}", original)
                     continue
-                if series.duplicates or (on_row and ids.count(0) != len(on_row)):
-                    codec.findings.sanitise("duplicate_key", ids.count(0) - len(on_row) + series.duplicates)
-                if cut or cardinality.clipped:
-                    cut += cardinality.take_clipped(codec, cut)
-                filed, sent = log.time_unix_nano, None
+                if cardinality.clipped or len(kept) == max_attributes:
+                    cut += cardinality.take_cut(codec, len(raws) - len(kept))
+                sent = None
                 if not low <= filed < high:
-                    filed, sent = self._file(intake, log)
-                trace_id = optional_id(intake, log.trace_id, 16) if log.trace_id else None
-                span_id = None
-                if log.span_id and (raw_id := optional_id(intake, log.span_id, 8)):
-                    (span_id,) = signed_id(raw_id)
-                text = type(body) is str
-                observed = log.observed_time_unix_nano
+                    filed, sent = _file(intake, filed, observed)
+                trace_key = optional_id(intake, trace_id, 16) if trace_id else None
+                number_of_span = None
+                if span_id and (raw_id := optional_id(intake, span_id, 8)):
+                    (number_of_span,) = signed_id(raw_id)
+                is_text = type(value) is str
                 put(
                     (
-                        trace_id or _uuid7(receipt_ms),
+                        trace_key or _uuid7(receipt_ms),
                         filed,
                         getrandbits(53),
                         resource_id,
                         series_id,
                         (observed if observed <= _INT64_MAX else signed(observed)) or None,
-                        span_id,
+                        number_of_span,
                         sent,
-                        log.dropped_attributes_count + cut or None,
-                        signed32(log.flags) if log.flags else None,
-                        trace_id is not None,
-                        escape_nul(body) if text else None,  # type: ignore[arg-type]
-                        None if text or body is None else to_json(body),
-                        b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                        cut or None,
+                        signed32(flags) if flags else None,
+                        trace_key is not None,
+                        escape_nul(value) if is_text else None,  # type: ignore[arg-type]
+                        None if is_text or value is None else to_json(value),
+                        attributes,
                         ordinal,
                     )
                 )
@@ -124,20 +132,20 @@ class Logs:
                 again.append(part.again(later, places))
         return LOG_SERIES, missing, again
 
-    def _file(self, intake: Intake, log: LogRecord) -> tuple[int, int | None]:
-        """A log without a time is filed under the time it was observed."""
-        if log.time_unix_nano:
-            return intake.file(log.time_unix_nano)
-        if log.observed_time_unix_nano:
-            return intake.file(log.observed_time_unix_nano)[0], 0
-        intake.codec.findings.sanitise("no_time")
-        return intake.window.file(0)[0], 0
 
-    def _new_series(self, scope: Known, log: LogRecord, key: tuple[Any, ...], ids: list[int]) -> Series:
-        scope_id, scope_hash = scope
-        number, text, event = log.severity_number, log.severity_text, log.event_name
-        columns = (scope_id, number, escape_nul(text), escape_nul(event))
-        return self.cardinality.new_series(key, ids, [scope_hash, number, text, event], columns)
+def _file(intake: Intake, time_nano: int, observed_nano: int) -> tuple[int, int | None]:
+    """A log without a time is filed under the time it was observed."""
+    if time_nano:
+        return intake.file(time_nano)
+    if observed_nano:
+        return intake.file(observed_nano)[0], 0
+    intake.codec.findings.sanitise("no_time")
+    return intake.window.file(0)[0], 0
+
+
+def _describe(head: Head) -> tuple[list[AnyValue], tuple[object, ...]]:
+    (scope_id, scope_hash), number, text, event = head
+    return [scope_hash, number, text, event], (scope_id, number, escape_nul(text), escape_nul(event))
 
 
 def _uuid7(unix_ms: int) -> bytes:

@@ -25,6 +25,9 @@ Point = tuple[Any, ...]
 SeriesKey = bytes | tuple[bytes, ...]
 """A point's block; or its bounds (or quantiles) as packed doubles, by which 0.0 and -0.0 differ, and its attributes."""
 _INT32_MAX = (1 << 31) - 1
+_INT64_MAX = (1 << 63) - 1
+_REFUSED = -1
+"""In place of a series: ids are positive."""
 
 
 class MetricEntry(Entry):
@@ -160,41 +163,64 @@ class Metrics:
         missing: dict[bytes, Entry],
     ) -> bool:
         """Add the rows of a metric's points; False where series have to be stored first."""
-        codec, resolve = intake.codec, self._dimensions.resolve
-        low, high, file = intake.window.low, intake.window.high, intake.file
-        known = entry.series.get
-        dropped = intake.promotion.dropped(r.METRICS)
         table, split, shape = _TYPES[metric.type]
-        put, exemplars = out[table].append, out[-1]
-        found: list[tuple[int, r.DataPoint, int]] = []
-        refused: list[tuple[r.DataPoint, UndecodableBody]] = []
-        for place, point in enumerate(metric.data_points, ordinal):
-            try:
-                key = point.block if table == 0 and not dropped else None  # type: ignore[union-attr]
-                if key is None:
-                    key = (split(point) if split is not None else b"", *_attributes(codec, point, dropped))
-                series = known(key) or self._new_series(codec, part, metric, entry, key)
-            except UndecodableBody as error:
-                refused.append((point, error))
-                continue
-            found.append((place, point, series.id or resolve(METRIC_SERIES, series, missing)))
-        if not all(series_id for _, _, series_id in found):
+        found, refused = self._series(intake, part, metric, entry, split, missing)
+        if not all(found):
             return False
-        for place, point, series_id in found:
-            filed, sent = point.time_unix_nano, None
+        low, high = intake.window.low, intake.window.high
+        put, exemplars = out[table].append, out[-1]
+        for place, (point, series_id) in enumerate(zip(metric.data_points, found, strict=True), ordinal):
+            if series_id is _REFUSED:
+                continue
+            filed, start, sent = point.time_unix_nano, point.start_time_unix_nano, None
             if not low <= filed < high:
-                filed, sent = file(filed)
+                filed, sent = intake.file(filed)
+            if start > _INT64_MAX:
+                start = signed(start)
+            if type(point) is r.PlainNumberPoint:
+                value = point.value
+                both = (value, None) if type(value) is int else (None, value)
+                put((series_id, filed, start or None, *both, sent, None, place))
+                continue
             try:
                 if metric.type != r.SUMMARY and point.exemplars:  # type: ignore[union-attr]
                     self._exemplars(point, (series_id, filed), intake, exemplars)  # type: ignore[arg-type]
             except UndecodableBody as error:
                 refused.append((point, error))
                 continue
-            put((*shape(point, series_id, filed, signed(point.start_time_unix_nano) or None, sent), place))
+            put((*shape(point, series_id, filed, start or None, sent), place))
         for point, problem in refused:
             alone = structs.replace(metric, data_points=[point])
             _refuse(intake, part, alone, "malformed", f"a data point's attribute or exemplar: {problem}")
         return True
+
+    def _series(
+        self,
+        intake: Intake,
+        part: Part,
+        metric: r.Metric,
+        entry: MetricEntry,
+        split: Callable[[Any], bytes] | None,
+        missing: dict[bytes, Entry],
+    ) -> tuple[list[int], list[tuple[r.SentPoint, UndecodableBody]]]:
+        """The series of each point (0 = it has to be stored first), and the points that cannot be read."""
+        codec, resolve, known = intake.codec, self._dimensions.resolve, entry.series.get
+        dropped = intake.promotion.dropped(r.METRICS)
+        ids: list[int] = []
+        refused: list[tuple[r.SentPoint, UndecodableBody]] = []
+        for point in metric.data_points:
+            try:
+                if type(point) is r.PlainNumberPoint and not dropped:
+                    key: SeriesKey = point.block
+                else:
+                    key = (split(point) if split is not None else b"", *_attributes(codec, point, dropped))
+                series = known(key) or self._new_series(codec, part, metric, entry, key)
+            except UndecodableBody as error:
+                refused.append((point, error))
+                ids.append(_REFUSED)
+                continue
+            ids.append(series.id or resolve(METRIC_SERIES, series, missing))
+        return ids, refused
 
     def _new_series(self, codec: r.Codec, part: Part, metric: r.Metric, entry: MetricEntry, key: SeriesKey) -> Entry:
         packed, raw = (b"", codec.block(key)) if isinstance(key, bytes) else (key[0], key[1:])
@@ -252,9 +278,8 @@ def _refuse(intake: Intake, part: Part, metric: r.Metric, reason: str, message: 
     intake.refuse(part, reason, message, original, len(metric.data_points))
 
 
-def _attributes(codec: r.Codec, point: r.DataPoint, dropped: frozenset[str]) -> Sequence[r.Opaque]:
-    block = point.block if isinstance(point, r.NumberDataPoint) else None
-    attributes = point.attributes if block is None else codec.block(block)
+def _attributes(codec: r.Codec, point: r.SentPoint, dropped: frozenset[str]) -> Sequence[r.Opaque]:
+    attributes = codec.block(point.block) if isinstance(point, r.PlainNumberPoint) else point.attributes
     return without(codec, attributes, dropped) if dropped else attributes
 
 

@@ -3,20 +3,19 @@
 Source: opentelemetry-proto `trace.proto`; sql/migrations/0004_spans.sql.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
-
-from msgspec import Struct
 
 from exporter import check, columns
 from exporter.attributes import Fragments, settle, to_object, without
-from exporter.cardinality import Cardinality, Series
-from exporter.dimensions import SPAN_SERIES, Dimensions, Entry, Known
+from exporter.cardinality import Cardinality, Head
+from exporter.dimensions import SPAN_SERIES, Dimensions, Entry
 from exporter.errors import UndecodableBody
 from exporter.otlp import export
 from exporter.otlp.anyvalue import escape_nul
-from exporter.otlp.records import SPANS, Codec, Link, Opaque, ScopeRecords, Span
+from exporter.otlp.records import SPANS, AnyValue, Codec, Link, Opaque, ScopeRecords, Span
 from exporter.place import Intake, Missing, Part, signed, signed32, signed_id
 from exporter.promotion import SPAN_EVENTS, SPAN_LINKS
 from sql import query
@@ -29,6 +28,8 @@ _INT32_LIMIT = 1 << 31
 _MAX_STATUSES = 1000
 
 Row = tuple[Any, ...]
+_fields = attrgetter(*Span.__struct_fields__)
+"""All fields of a record at once: of a protobuf message each one is looked up by name."""
 
 
 class Traces:
@@ -65,7 +66,7 @@ class Traces:
         """Add the rows of `chunk` to `out`, a list per table; records that need dimension rows stored first are left
         out, and returned to be built again."""
         codec, cardinality = intake.codec, self.cardinality
-        split, known, resolve = cardinality.splitter(codec), cardinality.series.get, self._dimensions.resolve
+        place, resolve = cardinality.placer(codec, _describe), self._dimensions.resolve
         low, high, file = intake.window.low, intake.window.high, intake.file
         statuses = self._statuses.setdefault(type(codec), {})
         dropped = intake.promotion.dropped(SPANS)
@@ -76,20 +77,33 @@ class Traces:
         for part in chunk:
             later: list[Span] = []
             places: list[int] = []
-            resource_id, scope_id = part.resource[0], part.scope[0]
-            for ordinal, span in zip(part.ordinals, part.records, strict=True):
-                trace_id, span_id = span.trace_id, span.span_id
+            resource_id, scope = part.resource[0], part.scope
+            for ordinal, span, (
+                trace_id,
+                span_id,
+                parent,
+                start,
+                end,
+                name,
+                kind,
+                raws,
+                events,
+                links,
+                status,
+                state,
+                flags,
+                cut,
+                events_cut,
+                links_cut,
+            ) in zip(part.ordinals, part.records, map(_fields, part.records), strict=True):
                 if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
                     intake.refuse(part, *_no_identity(span), partial(export.refused_span, codec, span))
                     continue
-                raws = span.attributes[:] if not dropped else without(codec, span.attributes, dropped)
-                cut = 0
-                if len(raws) > max_attributes:
-                    raws, cut = raws[:max_attributes], len(raws) - max_attributes
+                if dropped:
+                    raws = without(codec, raws, dropped)
+                kept = raws[:max_attributes]
                 try:
-                    ids, on_row = split(raws)
-                    key = (scope_id, span.name, span.kind, *ids)
-                    series = known(key) or self._new_series(part.scope, span, key, ids)
+                    series, attributes = place((scope, name, kind), kept)
                     series.records += 1
                     series_id = series.id or resolve(SPAN_SERIES, series, missing)
                     if not series_id:
@@ -97,32 +111,30 @@ class Traces:
                         later.append(span)
                         places.append(ordinal)
                         continue
-                    if series.duplicates or (on_row and ids.count(0) != len(on_row)):
-                        codec.findings.sanitise("duplicate_key", ids.count(0) - len(on_row) + series.duplicates)
-                    if cut or cardinality.clipped:
-                        cut += cardinality.take_clipped(codec, cut)
-                    start, sent = span.start_time_unix_nano, None
+                    if cardinality.clipped or len(kept) == max_attributes:
+                        cut += cardinality.take_cut(codec, len(raws) - len(kept))
+                    sent = None
                     if not low <= start < high:
                         start, sent = file(start)
                     (number,) = signed_id(span_id)
-                    code, message = statuses.get(span.status) or self._status(codec, span.status)
-                    natural = (trace_id, number, start)
-                    links, links_cut = self._links(intake, span, natural) if span.links else ((), 0)
-                    if span.events:
-                        out[1].extend(self._events(intake, span, natural))
-                    out[2].extend(links)
+                    code, message = statuses.get(status) or self._status(codec, status)
+                    if events or links:
+                        natural = (trace_id, number, start)
+                        rows, unusable = self._links(intake, links, natural)
+                        out[1].extend(self._events(intake, events, natural))
+                        out[2].extend(rows)
+                        links_cut += unusable
                 except UndecodableBody as error:
                     cardinality.clipped = 0
                     message = f"a span's attribute, event, link or status: {error}"
                     intake.refuse(part, "malformed", message, partial(export.refused_span, codec, span))
                     continue
-                end = span.end_time_unix_nano
-                parent_id, parent = None, span.parent_span_id
-                if len(parent) == 8 and parent != _NO_SPAN:
-                    (parent_id,) = signed_id(parent)
-                elif parent:
-                    codec.findings.sanitise("unreadable_id")
-                flags = span.flags
+                parent_id = None
+                if parent:
+                    if len(parent) == 8 and parent != _NO_SPAN:
+                        (parent_id,) = signed_id(parent)
+                    else:
+                        codec.findings.sanitise("unreadable_id")
                 put(
                     (
                         trace_id,
@@ -135,23 +147,18 @@ class Traces:
                         sent,
                         flags or None if flags < _INT32_LIMIT else signed32(flags),
                         code,
-                        span.dropped_attributes_count + cut or None,
-                        span.dropped_events_count or None,
-                        span.dropped_links_count + links_cut or None,
-                        escape_nul(span.trace_state) if span.trace_state else None,
+                        cut or None,
+                        events_cut or None,
+                        links_cut or None,
+                        escape_nul(state) if state else None,
                         message,
-                        b"{%b}" % b",".join(on_row.values()) if on_row else None,
+                        attributes,
                         ordinal,
                     )
                 )
             if later:
                 again.append(part.again(later, places))
         return SPAN_SERIES, missing, again
-
-    def _new_series(self, scope: Known, span: Span, key: tuple[Any, ...], ids: list[int]) -> Series:
-        scope_id, scope_hash = scope
-        columns = (scope_id, escape_nul(span.name), span.kind)
-        return self.cardinality.new_series(key, ids, [scope_hash, span.name, span.kind], columns)
 
     def _status(self, codec: Codec, raw: Opaque) -> tuple[int | None, str | None]:
         status = codec.status(raw)
@@ -161,22 +168,22 @@ class Traces:
         stored = (status.code or None, escape_nul(status.message) if status.message else None)
         return statuses.setdefault(raw, stored)
 
-    def _events(self, intake: Intake, span: Span, key: tuple[Any, ...]) -> list[Row]:
+    def _events(self, intake: Intake, events: Sequence[Opaque], key: tuple[Any, ...]) -> list[Row]:
         codec = intake.codec
         dropped = intake.promotion.dropped(SPAN_EVENTS)
         rows: list[Row] = []
-        for ordinal, raw in enumerate(span.events):
+        for ordinal, raw in enumerate(events):
             event, attributes = codec.open_event(raw)
             stored, cut = self._fragments.to_object(codec, attributes, dropped)
             time, left_out = signed(event.time_unix_nano), event.dropped_attributes_count + cut
             rows.append((*key, time, ordinal, left_out or None, escape_nul(event.name), stored))
         return rows
 
-    def _links(self, intake: Intake, span: Span, key: tuple[Any, ...]) -> tuple[list[Row], int]:
+    def _links(self, intake: Intake, raws: Sequence[Opaque], key: tuple[Any, ...]) -> tuple[list[Row], int]:
         """Rows of the links whose ids can be kept, and how many cannot."""
         codec, limits = intake.codec, self.cardinality.limits
         dropped = intake.promotion.dropped(SPAN_LINKS)
-        links = [codec.link(raw) for raw in span.links]
+        links = [codec.link(raw) for raw in raws]
         usable = [link for link in links if _fits(link)]
         if len(usable) < len(links):
             codec.findings.sanitise("unreadable_id", len(links) - len(usable))
@@ -198,6 +205,11 @@ class Traces:
         return rows, len(links) - len(usable)
 
 
+def _describe(head: Head) -> tuple[list[AnyValue], tuple[object, ...]]:
+    (scope_id, scope_hash), name, kind = head
+    return [scope_hash, name, kind], (scope_id, escape_nul(name), kind)
+
+
 def _fits(link: Link) -> bool:
     return len(link.trace_id) <= 16 and len(link.span_id) <= 8
 
@@ -212,19 +224,6 @@ def _no_identity(span: Span) -> tuple[str, str]:
     raise AssertionError("the span has an identity")
 
 
-class Trace(Struct):
-    """One row of otel_traces as it grows; fields in the order of its columns."""
-
-    start: int
-    end: int
-    root: tuple[bool, int, int]
-    root_series_id: int
-    root_resource_id: int
-    spans: int
-    errors: int
-    resource_ids: set[int]
-
-
 def effective_end(key: int, sent: int | None, end: int) -> int:
     """When a span filed under `key` ends, as otel_effective_end() has it; `sent` and `end` are signed 64 bits."""
     start = key if sent is None else sent
@@ -233,46 +232,44 @@ def effective_end(key: int, sent: int | None, end: int) -> int:
 
 
 def roll_up(rows: Iterable[Row]) -> list[list[Any]]:
-    """Span rows to the columns of `upsert-traces`, sorted by trace id: unsorted upserts deadlock."""
-    traces: dict[tuple[bytes, int], Trace] = {}
+    """Span rows to the columns of `upsert-traces`, sorted by trace id and hour: unsorted upserts deadlock."""
+    by_hour: dict[int, dict[bytes, list[Any]]] = {}
     for row in rows:
         trace_id, span_id, start, end, resource_id, series_id, parent, sent = row[:8]
-        effective = end if sent is None and 0 <= start <= end else effective_end(start, sent, end)
-        root = (parent is not None, start, span_id)
-        error = row[9] == _ERROR
-        place = (trace_id, start - start % _HOUR_NANO)
-        trace = traces.get(place)
+        is_error = row[9] == _ERROR
+        if sent is not None or not 0 <= start <= end:
+            end = effective_end(start, sent, end)
+        hour = start - start % _HOUR_NANO
+        traces = by_hour.get(hour)
+        if traces is None:
+            traces = by_hour[hour] = {}
+        trace = traces.get(trace_id)
         if trace is None:
-            traces[place] = Trace(start, effective, root, series_id, resource_id, 1, error, {resource_id})
+            root = (parent is not None, start, span_id, series_id, resource_id)
+            traces[trace_id] = [start, end, root, 1, int(is_error), {resource_id}]
             continue
-        trace.spans += 1
-        trace.errors += error
-        trace.resource_ids.add(resource_id)
-        if start < trace.start:
-            trace.start = start
-        if effective > trace.end:
-            trace.end = effective
-        if root < trace.root:
-            trace.root, trace.root_series_id, trace.root_resource_id = root, series_id, resource_id
-    return _columns(sorted(traces.items()))
+        if start < trace[0]:
+            trace[0] = start
+        if end > trace[1]:
+            trace[1] = end
+        # The root is the first by (has a parent, start, id): most rows have a parent, and the root is known.
+        if parent is None or trace[2][0]:
+            trace[2] = min(trace[2], (parent is not None, start, span_id, series_id, resource_id))
+        trace[3] += 1
+        if is_error:
+            trace[4] += 1
+        trace[5].add(resource_id)
+    return _columns(by_hour)
 
 
-def _columns(traces: Sequence[tuple[tuple[bytes, int], Trace]]) -> list[list[Any]]:
-    rows = (
-        (
-            trace_id,
-            hour,
-            t.start,
-            t.end,
-            t.root[1],
-            t.root[2],
-            t.root_series_id,
-            t.root_resource_id,
-            t.spans,
-            int(t.errors),
-            not t.root[0],
-            f"{{{','.join(map(str, sorted(t.resource_ids)))}}}",
-        )
-        for (trace_id, hour), t in traces
+def _columns(by_hour: Mapping[int, Mapping[bytes, list[Any]]]) -> list[list[Any]]:
+    rows = sorted(
+        (trace_id, hour, start, end, *root[1:], spans, errors, not root[0], _literal(resource_ids))
+        for hour, traces in by_hour.items()
+        for trace_id, (start, end, root, spans, errors, resource_ids) in traces.items()
     )
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _literal(ids: Iterable[int]) -> str:
+    return f"{{{','.join(map(str, sorted(ids)))}}}"

@@ -4,10 +4,10 @@ Source: RFC 9110 section 8.4 (codings), RFC 1950-1952 (zlib, deflate, gzip), RFC
 (zstd's window as a content coding).
 """
 
-import zlib
 from collections.abc import Callable, Generator, Iterator
 
 import zstandard
+from isal import isal_zlib as zlib
 
 from exporter.errors import BodyTooLarge, UndecodableBody, UnsupportedMediaType
 
@@ -27,6 +27,9 @@ ZSTD_WINDOW_BYTES = 8 * 1024 * 1024
 ZSTD_HEADER_BYTES = 18
 SKIPPABLE_MAGIC = b"\x2a\x4d\x18"
 RLE_BLOCK = 1
+
+# The stubs say that the error is an Exception, not a type of them.
+_Corrupt: type[Exception] = zlib.error  # type: ignore[assignment]
 
 GZIP_WBITS, ZLIB_WBITS, RAW_WBITS = 31, 15, -15
 
@@ -59,7 +62,7 @@ def decompress(
     for coding in undo:
         try:
             body = _bounded(_INFLATE[coding](body), limit, produced)
-        except (zlib.error, zstandard.ZstdError) as error:
+        except (_Corrupt, zstandard.ZstdError) as error:
             raise UndecodableBody(f"corrupt {coding} body: {error}") from error
     return body
 

@@ -173,7 +173,7 @@ _DATA = {
 }
 
 
-def data_point(record: r.DataPoint, attributes: Iterable[r.KeyValue], exemplars: Iterable[r.Exemplar] = ()) -> Json:
+def data_point(record: r.SentPoint, attributes: Iterable[r.KeyValue], exemplars: Iterable[r.Exemplar] = ()) -> Json:
     """A data point of any type; a summary's has no exemplars."""
     return _given(
         attributes=attributes_to_otlp(attributes),
@@ -184,7 +184,7 @@ def data_point(record: r.DataPoint, attributes: Iterable[r.KeyValue], exemplars:
     ) | _POINTS[type(record)](record)
 
 
-def _number(p: r.NumberDataPoint) -> Json:
+def _number(p: r.NumberDataPoint | r.PlainNumberPoint) -> Json:
     return _number_value(p.value)
 
 
@@ -224,6 +224,7 @@ def _summary(p: r.SummaryDataPoint) -> Json:
 
 _POINTS: dict[type, Callable[[Any], Json]] = {
     r.NumberDataPoint: _number,
+    r.PlainNumberPoint: _number,
     r.HistogramDataPoint: _histogram,
     r.ExponentialHistogramDataPoint: _exponential_histogram,
     r.SummaryDataPoint: _summary,
@@ -296,6 +297,5 @@ def _part(codec: r.Codec, raw: r.Opaque, decode: Callable[[bytes], Any], show: C
     return msgspec.Raw(raw) if codec.is_json else show(decode(raw))
 
 
-def _opaque_attributes(codec: r.Codec, point: r.DataPoint) -> Sequence[r.Opaque]:
-    block = point.block if isinstance(point, r.NumberDataPoint) else None
-    return point.attributes if block is None else codec.block(block)
+def _opaque_attributes(codec: r.Codec, point: r.SentPoint) -> Sequence[r.Opaque]:
+    return codec.block(point.block) if isinstance(point, r.PlainNumberPoint) else point.attributes

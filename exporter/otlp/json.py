@@ -140,7 +140,7 @@ class JsonCodec(JsonParts):
                     records = self._read_all(name, raws, read_one, signal.stands_for, first)
                 yield _scope_records(resource, scope, records)
 
-    def _read_points(self, where: str, kind: int, points: Sequence[Raw]) -> Iterator[r.DataPoint]:
+    def _read_points(self, where: str, kind: int, points: Sequence[Raw]) -> Iterator[r.SentPoint]:
         struct, typed, convert = POINTS[kind]
         for first, raws in _pieces(points):
             decoded = _decode_list(typed, raws, True)
@@ -246,7 +246,7 @@ class JsonCodec(JsonParts):
         metric.data_points = list(self._read_points(points, kind, data.data_points))
         return metric
 
-    def _metric_of(self, w: wire.Metric, kind: int, data: Any, points: list[r.DataPoint]) -> r.Metric:
+    def _metric_of(self, w: wire.Metric, kind: int, data: Any, points: list[r.SentPoint]) -> r.Metric:
         return r.Metric(
             w.name or "",
             w.description or "",

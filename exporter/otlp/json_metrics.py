@@ -106,8 +106,8 @@ def _summary(p: wire.SummaryDataPoint) -> r.SummaryDataPoint:
 
 
 def _kind(
-    struct: type[Any], convert: Callable[[Any], r.DataPoint]
-) -> tuple[type[Any], "msgspec.json.Decoder[Any]", Callable[[Any], r.DataPoint]]:
+    struct: type[Any], convert: Callable[[Any], r.SentPoint]
+) -> tuple[type[Any], "msgspec.json.Decoder[Any]", Callable[[Any], r.SentPoint]]:
     return struct, msgspec.json.Decoder(list[struct], strict=False), convert  # type: ignore[valid-type]
 
 

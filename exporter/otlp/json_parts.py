@@ -67,11 +67,11 @@ class JsonParts:
         self.findings = r.Findings()
         self._bounds = bounds
 
-    def cut(self, raw: r.Opaque, row_keys: Mapping[bytes, r.RowKey]) -> r.Interned | None:
+    def cut(self, raw: r.Opaque, row_keys: Mapping[bytes, r.RowKey]) -> r.RowEntry | None:
         # Written as every SDK writes it: no white space, the key first, a string or int without anything to unescape.
         found = _short_attribute(raw)
         row_key = None if found is None else row_keys.get(found[1])
-        return None if row_key is None else (0, row_key[0], row_key[1] + (found[2] or found[4]))  # type: ignore[index]
+        return None if row_key is None else (row_key[0], row_key[1] + (found[2] or found[4]))  # type: ignore[index]
 
     def key_part(self, raw: r.Opaque) -> bytes | None:
         found = _short_attribute(raw)

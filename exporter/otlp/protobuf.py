@@ -17,7 +17,7 @@ from exporter.otlp import protobuf_messages as m
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import to_json
 from exporter.otlp.protobuf_pieces import PIECE_RECORDS, Pieces, varint
-from exporter.otlp.protobuf_records import cut_number_point, logs, metric, number, number_point, spans
+from exporter.otlp.protobuf_records import cut_number_point, metric, number, number_point, same
 from exporter.otlp.protobuf_signal import check_signal, looks_right
 
 R = TypeVar("R")
@@ -36,12 +36,13 @@ class ProtobufCodec:
     def __init__(self, bounds: r.Bounds = r.UNBOUNDED) -> None:
         self.findings = r.Findings()
         self._bounds = bounds
+        self._blocks: set[bytes] = set()
 
     def spans(self, body: bytes) -> Iterator[r.ScopeRecords[r.Span]]:
-        return self._scopes(r.SPANS, body, spans)
+        return self._scopes(r.SPANS, body, same)
 
     def logs(self, body: bytes) -> Iterator[r.ScopeRecords[r.LogRecord]]:
-        return self._scopes(r.LOGS, body, logs)
+        return self._scopes(r.LOGS, body, same)
 
     def metrics(self, body: bytes) -> Iterator[r.ScopeRecords[r.Metric]]:
         return self._scopes(r.METRICS, body, lambda found: [metric(item, self._number_point) for item in found])
@@ -110,8 +111,8 @@ class ProtobufCodec:
             _check_first(signal, body)
         return found
 
-    def _number_point(self, raw: r.Opaque) -> r.NumberDataPoint:
-        return cut_number_point(raw) or number_point(self._parse(m.NumberDataPoint, raw))
+    def _number_point(self, raw: r.Opaque) -> r.NumberDataPoint | r.PlainNumberPoint:
+        return cut_number_point(raw, self._blocks) or number_point(self._parse(m.NumberDataPoint, raw))
 
     def block(self, raw: r.Opaque) -> Sequence[r.Opaque]:
         return self._parse(m.NumberDataPoint, raw).attributes  # type: ignore[no-any-return]
@@ -120,7 +121,7 @@ class ProtobufCodec:
         end = _key_end(raw)
         return raw[2:end].decode(errors="replace") if end else self._parse(m.KeyValue, raw).key
 
-    def cut(self, raw: r.Opaque, row_keys: Mapping[bytes, r.RowKey]) -> r.Interned | None:
+    def cut(self, raw: r.Opaque, row_keys: Mapping[bytes, r.RowKey]) -> r.RowEntry | None:
         # KeyValue{1: key, 2: AnyValue{1: string | 3: int}}, every length in one byte and exactly as long as said.
         try:
             end = raw[1] + 2
@@ -130,11 +131,12 @@ class ProtobufCodec:
             size = len(raw) - end
             if raw[end] != 18 or raw[end + 1] != size - 2 or size > 129:
                 return None
-            if raw[end + 2] == 10 and raw[end + 3] == size - 4:
+            kind = raw[end + 2]
+            if kind == 10 and raw[end + 3] == size - 4:
                 text = raw[end + 4 :]
-                return None if _needs_escape(text) else (0, row_key[0], b'%b"%b"' % (row_key[1], text))
-            if raw[end + 2] == 24 and (json := _varint_json(raw, end + 3)) is not None:
-                return 0, row_key[0], row_key[1] + json
+                return None if _needs_escape(text) else (row_key[0], b'%b"%b"' % (row_key[1], text))
+            if kind == 24 and (json := _varint_json(raw, end + 3)) is not None:
+                return row_key[0], row_key[1] + json
         except IndexError:
             pass
         return None

@@ -3,7 +3,7 @@
 Source: opentelemetry-proto `trace.proto`, `logs.proto`, `metrics.proto`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
@@ -18,52 +18,13 @@ _METRIC_TYPES = {
 }
 
 
-def spans(messages: Iterable[Any]) -> list[r.Span]:
-    """Span messages to records."""
-    return [
-        r.Span(
-            s.trace_id,
-            s.span_id,
-            s.parent_span_id,
-            s.start_time_unix_nano,
-            s.end_time_unix_nano,
-            s.name,
-            s.kind,
-            s.attributes,
-            s.events,
-            s.links,
-            s.status,
-            s.trace_state,
-            s.flags,
-            s.dropped_attributes_count,
-            s.dropped_events_count,
-            s.dropped_links_count,
-        )
-        for s in messages
-    ]
+def same(messages: Any) -> list[Any]:
+    """Span and LogRecord messages are records as they are: they have the fields of `records.Span` and `LogRecord`, and
+    each field is read once."""
+    return messages[:]  # type: ignore[no-any-return]
 
 
-def logs(messages: Iterable[Any]) -> list[r.LogRecord]:
-    """LogRecord messages to records."""
-    return [
-        r.LogRecord(
-            g.time_unix_nano,
-            g.observed_time_unix_nano,
-            g.severity_number,
-            g.severity_text,
-            g.event_name,
-            g.body,
-            g.attributes,
-            g.trace_id,
-            g.span_id,
-            g.flags,
-            g.dropped_attributes_count,
-        )
-        for g in messages
-    ]
-
-
-def metric(message: Any, number_point: Callable[[bytes], r.NumberDataPoint]) -> r.Metric:
+def metric(message: Any, number_point: Callable[[bytes], r.NumberDataPoint | r.PlainNumberPoint]) -> r.Metric:
     """A Metric message to a record; the points of a gauge or sum are opaque, `number_point` makes records of them."""
     kind = message.WhichOneof("data")
     data: Any = getattr(message, kind) if kind else None
@@ -96,9 +57,9 @@ _head, _late_head = Struct("<BQBQB").unpack_from, Struct("<BQB").unpack_from
 _double, _int = Struct("<d").unpack_from, Struct("<q").unpack_from
 
 
-def cut_number_point(raw: bytes) -> r.NumberDataPoint | None:
+def cut_number_point(raw: bytes, blocks: set[bytes]) -> r.PlainNumberPoint | None:
     """A NumberDataPoint written as encoders write most: start, time, a value, then nothing but attributes, each shorter
-    than 128 bytes; None where it is otherwise. Attributes that repeat are not even looked at one by one."""
+    than 128 bytes; None where it is otherwise. Of attributes that came before (`blocks`) not one is looked at."""
     size = len(raw)
     if size >= 27 and raw[0] == 17:
         _, start, time_tag, time, value_tag = _head(raw)
@@ -110,18 +71,26 @@ def cut_number_point(raw: bytes) -> r.NumberDataPoint | None:
         return None
     if time_tag != 25 or (value_tag != 33 and value_tag != 49):
         return None
-    begin = end
+    block = raw[end:]
+    if block not in blocks:
+        if not _is_block(block):
+            return None
+        blocks.add(block)
+    (value,) = _double(raw, end - 8) if value_tag == 33 else _int(raw, end - 8)
+    return r.PlainNumberPoint(start, time, value, block)
+
+
+def _is_block(raw: bytes) -> bool:
+    """Whether the bytes are nothing but attributes of a number point, each shorter than 128 bytes."""
+    end, size = 0, len(raw)
     try:
         while end < size:
             if raw[end] != 58 or raw[end + 1] > 127:
-                return None
+                return False
             end += 2 + raw[end + 1]
     except IndexError:
-        return None
-    if end != size:
-        return None
-    (value,) = _double(raw, begin - 8) if value_tag == 33 else _int(raw, begin - 8)
-    return r.NumberDataPoint((), start, time, 0, (), value, raw[begin:])
+        return False
+    return end == size
 
 
 def _optional(message: Any, name: str) -> float | None:
@@ -184,7 +153,7 @@ def _summary_point(p: Any) -> r.SummaryDataPoint:
 
 
 _WITH_TEMPORALITY = (r.SUM, r.HISTOGRAM, r.EXPONENTIAL_HISTOGRAM)
-_POINTS: dict[int, Callable[[Any], r.DataPoint]] = {
+_POINTS: dict[int, Callable[[Any], r.SentPoint]] = {
     r.HISTOGRAM: _histogram_point,
     r.EXPONENTIAL_HISTOGRAM: _exponential_histogram_point,
     r.SUMMARY: _summary_point,

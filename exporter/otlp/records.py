@@ -8,7 +8,7 @@ Source: opentelemetry-proto 1.x, `common.proto`, `resource.proto`, `trace.proto`
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -21,6 +21,9 @@ Opaque: TypeAlias = bytes
 
 Interned: TypeAlias = tuple[int, str, bytes]
 """An attribute as rows are made of it: (ident, key, b'"key":value'); ident 0 = it lies on the row."""
+
+RowEntry: TypeAlias = tuple[str, bytes]
+"""An attribute that lies on the row: (key, b'"key":value')."""
 
 RowKey: TypeAlias = tuple[str, bytes]
 """A key whose attributes lie on the row: (key, b'"key":')."""
@@ -134,11 +137,7 @@ class LogRecord(Struct, gc=False):
 
 
 class NumberDataPoint(Struct, gc=False):
-    """A gauge's or sum's point; `value` None where neither as_int nor as_double is set.
-
-    Where `block` is not None it stands for the attributes, which are empty then: all of them as the bytes they came in,
-    side by side, so that whoever has seen them before need not look inside. `Codec.block` opens it.
-    """
+    """A gauge's or sum's point; `value` None where neither as_int nor as_double is set."""
 
     attributes: Sequence[Opaque]
     start_time_unix_nano: int
@@ -146,7 +145,21 @@ class NumberDataPoint(Struct, gc=False):
     flags: int
     exemplars: Sequence[Opaque]
     value: int | float | None
-    block: Opaque | None = None
+
+
+class PlainNumberPoint(Struct, gc=False):
+    """A number point that is nothing but times, a value and attributes.
+
+    `block` stands for the attributes: all of them as the bytes they came in, side by side, so that whoever has seen
+    them before need not look inside. `Codec.block` opens it.
+    """
+
+    start_time_unix_nano: int
+    time_unix_nano: int
+    value: int | float
+    block: Opaque
+    flags: ClassVar[int] = 0
+    exemplars: ClassVar[Sequence[Opaque]] = ()
 
 
 class HistogramDataPoint(Struct, gc=False):
@@ -205,6 +218,8 @@ class SummaryDataPoint(Struct, gc=False):
 
 
 DataPoint: TypeAlias = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
+SentPoint: TypeAlias = DataPoint | PlainNumberPoint
+"""A data point as a codec reads it."""
 
 GAUGE, SUM, HISTOGRAM, EXPONENTIAL_HISTOGRAM, SUMMARY = range(1, 6)
 """metric_types.metric_type_id; 0 = a metric whose `data` is not set (it has no points)."""
@@ -220,7 +235,7 @@ class Metric(Struct):
     type: int
     aggregation_temporality: int
     is_monotonic: bool
-    data_points: Sequence[DataPoint]
+    data_points: Sequence[SentPoint]
 
 
 R = TypeVar("R", covariant=True)
@@ -302,7 +317,7 @@ class Codec(Protocol):
     def attribute(self, raw: Opaque) -> KeyValue:
         """One KeyValue."""
 
-    def cut(self, raw: Opaque, row_keys: Mapping[bytes, RowKey]) -> Interned | None:
+    def cut(self, raw: Opaque, row_keys: Mapping[bytes, RowKey]) -> RowEntry | None:
         """Of an attribute so plain that it can be cut by hand, and whose key is in `row_keys`: its entry; else None."""
 
     def key_part(self, raw: Opaque) -> bytes | None:

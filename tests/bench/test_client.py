@@ -5,12 +5,14 @@ import time
 
 import pytest
 
-from bench.client import Acknowledged, Unacknowledged, asking, send_all, send_paced
+from bench.client import JSON, PROTOBUF, Acknowledged, Form, Unacknowledged, asking, send_all, send_paced
 
 SUCCESS = b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"
 
 
-async def send(bodies: list[bytes], answer: bytes, connections: int = 1) -> tuple[list[Acknowledged], list[bytes], int]:
+async def send(
+    bodies: list[bytes], answer: bytes, connections: int = 1, form: Form = PROTOBUF
+) -> tuple[list[Acknowledged], list[bytes], int]:
     """What the client says, what a server read that answers everything the same, and how many connections it saw."""
     received: list[bytes] = []
     seen = 0
@@ -33,7 +35,7 @@ async def send(bodies: list[bytes], answer: bytes, connections: int = 1) -> tupl
     server = await asyncio.start_server(answer_all, "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()
-        answers = await send_all(host, port, "/v1/logs", bodies, connections)
+        answers = await send_all(host, port, "/v1/logs", bodies, connections, form)
     return answers, received, seen
 
 
@@ -120,3 +122,12 @@ def test_a_wait_for_a_busy_connection_counts() -> None:
 def test_other_connections_do_not_wait_for_a_slow_answer() -> None:
     latencies = [answer.latency_s for answer in asyncio.run(paced(11, 100.0, 4, slow_s=0.5))]
     assert min(latencies) < 0.4 < max(latencies)
+
+
+def test_json_has_its_own_type_and_its_own_success() -> None:
+    success = b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n{}"
+    answers, received, _ = asyncio.run(send([b"a"], success, form=JSON))
+    assert len(answers) == 1
+    assert b"\r\nContent-Type: application/json\r\n" in received[0]
+    with pytest.raises(Unacknowledged):
+        asyncio.run(send([b"a"], SUCCESS, form=JSON))

@@ -1,15 +1,24 @@
 """Tables, spreads and percentiles are written as they are."""
 
-from bench.figures import markdown, milliseconds, of_rounds, spread, verdict
+import pytest
+
+from bench.figures import markdown, milliseconds, of_rounds, percentile, spread, verdict
 
 
-def test_a_table_has_a_column_without_a_head() -> None:
-    assert markdown(["a", "b"], [["x", "1", "2"]]) == "| | a | b |\n|---|---|---|\n| x | 1 | 2 |"
+def test_a_table() -> None:
+    assert markdown(["", "a", "b"], [["x", "1", "2"]]) == "|  | a | b |\n|---|---|---|\n| x | 1 | 2 |"
 
 
-def test_spread_is_median_least_and_most() -> None:
-    assert spread([1_000, 3_000, 2_500]) == "2,500 (1,000 to 3,000)"
-    assert spread([0.5], ".2f") == "0.50"
+@pytest.mark.parametrize(
+    ("values", "text"), [([1.0], "1.0"), ([1_000.0, 3_000.0, 2_500.0], "2,500.0 (1,000.0 to 3,000.0)")]
+)
+def test_spread(values: list[float], text: str) -> None:
+    assert spread(values, 1) == text
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 51), (0.99, 100), (0.0, 1), (1.0, 100)])
+def test_percentile(share: float, expected: int) -> None:
+    assert percentile(list(range(100, 0, -1)), share) == expected
 
 
 def test_milliseconds_are_of_the_percentiles_asked_for() -> None:
@@ -19,6 +28,6 @@ def test_milliseconds_are_of_the_percentiles_asked_for() -> None:
 
 
 def test_words() -> None:
-    assert (verdict(True), verdict(False)) == ("met", "missed")
+    assert (verdict(True), verdict(False)) == ("met", "**missed**")
     assert of_rounds(1) == "One round."
     assert of_rounds(3) == "Medians of 3 alternating rounds (least to most)."

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from bench.chunks import shortage
+from bench.command import Findings
 from bench.figures import GIB
 from bench.growth import Plan, main, measure, steps_of
 from bench.growth_report import Step, missed, tables
-from bench.measure import Load
 from bench.reads import Read
-from bench.stage import Findings, Stage
+from bench.stage import Stage
+from tests.bench.loads import MIB, load
 
 
 def grown(server_url: str, folder: Path, plan: Plan) -> Findings:
@@ -96,24 +97,15 @@ def test_a_clock_that_begins_too_long_ago_is_refused(capsys: pytest.CaptureFixtu
 
 def step(spans: int, rate: float, rss_mib: int, read: Read) -> Step:
     """A step with one chunk."""
-    load = Load(
-        records=1_000,
-        rate=rate,
-        late_rate=2 * rate,
-        python_cpu_s=0.02,
-        postgres_cpu_s=0.01,
-        peak_rss_bytes=1,
-        latencies_s=[0.1],
-    )
-    memory = rss_mib * 2**20
-    return Step(spans, [load], memory, memory, memory, spans * 400, 1, spans, [read])
+    memory = rss_mib * MIB
+    return Step(spans, [load(rate)], memory, memory, memory, spans * 400, 1, spans, [read])
 
 
 def test_what_does_not_keep_up_is_named() -> None:
     quick, slow = Read("services", [0.010]), Read("services", [0.030])
     first, last = step(1_000_000, 10_000, 100, quick), step(10_000_000, 8_400, 120, slow)
     text = tables([first, last])
-    assert cells(text, "of the first step's") == ["1", "0.84; target ≥ 0.85: missed |"]
+    assert cells(text, "of the first step's") == ["1", "0.84; target ≥ 0.85: **missed** |"]
     assert cells(text, "services") == ["10 / 10 / 10", "30 / **30** / 30 |"]
     assert missed([first, last]) == [
         "10 M spans: 0.84 of the rate at 1 M spans, the target is 0.85",

@@ -12,6 +12,7 @@ from bench.cpu_limit import CannotLimit, Throttled, limited
 from bench.half_core import LimitBroken, Plan, check_limit, main, measure
 from bench.measure import Load
 from bench.stage import Stage
+from tests.bench.loads import load
 
 BUSY = "import time; t = time.monotonic()\nwhile time.monotonic() - t < 0.6: pass\nprint(time.process_time())"
 
@@ -25,16 +26,9 @@ def needs_cgroups() -> None:
         pytest.skip(str(error))
 
 
-def load(cpu_s: float) -> Load:
+def ten_seconds(cpu_s: float) -> Load:
     """A load that took 10 seconds."""
-    return Load(
-        records=1_000,
-        rate=100,
-        late_rate=100,
-        python_cpu_s=cpu_s,
-        postgres_cpu_s=1,
-        peak_rss_bytes=1,
-    )
+    return load(100, python_cpu_s=cpu_s)
 
 
 def test_a_process_in_the_cell_gets_no_more() -> None:
@@ -71,9 +65,9 @@ def test_main_ends_with_1_where_it_cannot_be_measured(
 
 
 def test_more_cpu_time_than_the_limit_is_no_result() -> None:
-    check_limit(load(5.0))
+    check_limit(ten_seconds(5.0))
     with pytest.raises(LimitBroken, match=r"had 5\.5 s of CPU time"):
-        check_limit(load(5.5))
+        check_limit(ten_seconds(5.5))
 
 
 def test_a_round_under_the_limit(server_url: str, tmp_path: Path) -> None:

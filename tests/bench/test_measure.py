@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bench.measure import Clock, children, cpu_s, late_rate, parent_of, peak_rss_bytes, postgres_cpu_s, rss_bytes
+from bench.measure import Clock, Load, children, cpu_s, late_rate, parent_of, peak_rss_bytes, postgres_cpu_s, rss_bytes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 BUSY = "import time; t = time.process_time()\nwhile time.process_time() - t < 0.2: pass"
@@ -46,3 +46,16 @@ def test_clock_adds_up_its_marks() -> None:
     load = clock.load()
     assert (load.records, load.rate, load.late_rate) == (100, 50, 50)
     assert load.python_cpu_s >= 0.05
+    assert load.marks == [(1.0, 50), (2.0, 50)]
+
+
+def test_rate_of_the_first_records() -> None:
+    load = Load(300, 30, 0, 0, 0, 0, marks=[(2.0, 100), (8.0, 100), (10.0, 100)])
+    assert (load.rate_of_first(100), load.rate_of_first(200), load.rate_of_first(300)) == (50, 25, 30)
+    with pytest.raises(ValueError, match="300 of 301"):
+        load.rate_of_first(301)
+
+
+def test_figures_are_per_record() -> None:
+    load = Load(1_000, 30, 0, 0.012, 0.015, 0, bytes_loaded=400_000)
+    assert (load.bytes_per_record, load.python_us, load.postgres_us) == pytest.approx((400, 12, 15))

@@ -9,26 +9,19 @@ from bench.measure import Load
 from bench.small import Plan, main, measure
 from bench.small_report import Round, missed, table
 from bench.stage import Stage
+from tests.bench.loads import load
 
 
-def load(rate: float, records: int = 1_000, latency_s: float = 0.01) -> Load:
-    """So many records a second."""
-    return Load(
-        records=records,
-        rate=rate,
-        late_rate=rate,
-        python_cpu_s=0.02,
-        postgres_cpu_s=0.01,
-        client_cpu_s=0.005,
-        peak_rss_bytes=1,
-        latencies_s=[latency_s] * 99 + [2 * latency_s],
-    )
+def sent(rate: float, latency_s: float = 0.01) -> Load:
+    """1,000 records at this rate, of whose acknowledgements one in a hundred took twice as long."""
+    latencies_s = [latency_s] * 99 + [2 * latency_s]
+    return load(rate, python_cpu_s=0.02, client_cpu_s=0.005, latencies_s=latencies_s)
 
 
 def one(bulk: float, hundred: float, latency_s: float = 0.01) -> Round:
     """A round with these rates, and this latency at half of peak."""
-    loads = {1_000: load(bulk), 100: load(hundred), 10: load(bulk / 10), 1: load(bulk / 100)}
-    return Round(loads, load(hundred / 2, latency_s=latency_s), hundred / 2)
+    loads = {1_000: sent(bulk), 100: sent(hundred), 10: sent(bulk / 10), 1: sent(bulk / 100)}
+    return Round(loads, sent(hundred / 2, latency_s=latency_s), hundred / 2)
 
 
 def test_shares_are_taken_within_a_round() -> None:

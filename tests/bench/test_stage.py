@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.rounds import Miscounted
-from bench.stage import Findings, Stage, parser_of, publish
+from bench.command import Findings, parser_of, publish
+from bench.stage import Miscounted, Stage, findings
 from exporter.errors import PostelError
 
 
@@ -35,7 +35,7 @@ def test_a_result_is_printed_and_written_with_the_machine(tmp_path: Path, capsys
         return Findings("a table", ["a target"])
 
     out = tmp_path / "result.md"
-    assert publish("bench-x", args_of("--out", str(out)), measure) == 0
+    assert publish("bench-x", args_of("--out", str(out)), findings(measure)) == 0
     printed = capsys.readouterr()
     assert out.read_text() in printed.out
     assert out.read_text().startswith("a table\n\n")
@@ -45,21 +45,17 @@ def test_a_result_is_printed_and_written_with_the_machine(tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize(("flags", "expected"), [((), 0), (("--check",), 1)])
-def test_a_missed_target_is_an_error_where_asked(
-    flags: tuple[str, ...], expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def found(_measure: object) -> Findings:
+def test_a_missed_target_is_an_error_where_asked(flags: tuple[str, ...], expected: int) -> None:
+    async def found() -> Findings:
         return Findings("", ["a target"])
 
-    monkeypatch.setattr("bench.stage._measured", found)
-    assert publish("bench-x", args_of(*flags), lambda _: found(None)) == expected
+    assert publish("bench-x", args_of(*flags), found()) == expected
 
 
-def test_a_run_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    async def fail(_measure: object) -> Findings:
+def test_a_run_that_fails_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    async def fail() -> Findings:
         raise PostelError("no room")
 
-    monkeypatch.setattr("bench.stage._measured", fail)
-    assert publish("bench-x", args_of(), lambda _: fail(None)) == 1
+    assert publish("bench-x", args_of(), fail()) == 1
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "bench-x: no room\n")

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from exporter.attributes import Limits
-from exporter.cardinality import MAX_INTERNED_BYTES, Cardinality, Series
+from exporter.cardinality import MAX_INTERNED_BYTES, Cardinality, Head, Placed, Series
 from exporter.otlp.protobuf import ProtobufCodec
-from exporter.otlp.records import SPANS
+from exporter.otlp.records import SPANS, AnyValue
 from exporter.settings import Verdict
 from tests.exporter.sending import any_value, field
 
@@ -42,6 +42,15 @@ def take(cardinality: Cardinality, *records: Mapping[str, Any]) -> list[Series]:
     if not cardinality.review():
         cardinality.spend(fresh)
     return fresh
+
+
+def describe(head: Head) -> tuple[list[AnyValue], tuple[object, ...]]:
+    return [*head], head
+
+
+def placed(cardinality: Cardinality, *raws: bytes) -> Placed:
+    """Where a record with these attributes goes."""
+    return cardinality.placer(CODEC, describe)(("work",), raws)
 
 
 def raw(key: str, value: Any) -> bytes:
@@ -155,8 +164,8 @@ def test_of_a_key_that_stands_twice_the_last_wins_wherever_it_lies() -> None:
         ((long, "short", other), other),
         ((long, "short", other, "short"), None),
     ):
-        _, found = cardinality.splitter(CODEC)([raw("k", value) for value in values])
-        assert found == ({} if on_row is None else {"k": f'"k":"{on_row}"'.encode()})
+        _, found = placed(cardinality, *(raw("k", value) for value in values))
+        assert found == (None if on_row is None else f'{{"k":"{on_row}"}}'.encode())
 
 
 def test_a_key_in_front_of_another_is_not_taken_for_it() -> None:
@@ -164,7 +173,45 @@ def test_a_key_in_front_of_another_is_not_taken_for_it() -> None:
     cardinality = new_cardinality()
     cardinality.learn(["high"])
     assert cardinality.intern(CODEC, field(1, b"low") + raw("high", "v"))[1] == "high"
-    assert cardinality.splitter(CODEC)([raw("low", "v")])[1] == {}
+    assert placed(cardinality, raw("low", "v"))[1] is None
+
+
+def test_what_is_placed_again_goes_where_it_went_before() -> None:
+    cardinality = new_cardinality()
+    cardinality.learn(["user", "order"])
+    for values in (("GET", "u1", 1), ("GET", "u1", 1), ("GET", "u2", 2), ("PUT", "u2", 2)):
+        method, user, order = values
+        attributes = [raw("user", user), raw("method", method), raw("order", order)]
+        series, found = placed(cardinality, *attributes)
+        assert series.row.attributes == {"method": method}
+        assert series.on_row == (0, 2)
+        assert found == f'{{"user":"{user}","order":{order}}}'.encode()
+    assert len(cardinality.series) == 2
+
+
+def test_a_key_that_stands_twice_on_the_row_is_counted_each_time() -> None:
+    codec, cardinality = ProtobufCodec(), new_cardinality()
+    cardinality.learn(["high"])
+    for times in (1, 2, 3):
+        _, found = cardinality.placer(codec, describe)(("work",), [raw("high", 1), raw("high", times)])
+        assert found == f'{{"high":{times}}}'.encode()
+        assert codec.findings.sanitised == {"duplicate_key": times}
+
+
+def test_a_series_of_a_key_that_stands_twice_is_counted_each_time() -> None:
+    codec, cardinality = ProtobufCodec(), new_cardinality()
+    for times in (1, 2, 3):
+        series, _ = cardinality.placer(codec, describe)(("work",), [raw("low", 1), raw("low", 2)])
+        assert series.row.attributes == {"low": 2}
+        assert codec.findings.sanitised == {"duplicate_key": times}
+
+
+def test_a_key_that_leaves_its_series_lies_on_the_row_of_the_next_record() -> None:
+    cardinality = new_cardinality()
+    before, _ = placed(cardinality, raw("k", "v"))
+    cardinality.learn(["k"])
+    after, found = placed(cardinality, raw("k", "v"))
+    assert (before.row.attributes, after.row.attributes, found) == ({"k": "v"}, {}, b'{"k":"v"}')
 
 
 def test_a_series_knows_its_attributes_by_what_they_are() -> None:

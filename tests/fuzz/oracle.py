@@ -60,8 +60,7 @@ def _record(codec: r.Codec, record: Any) -> Any:
     try:
         if isinstance(record, r.Metric):
             for point in record.data_points:
-                block = getattr(point, "block", None)
-                for raw in codec.block(block) if block is not None else point.attributes:
+                for raw in codec.block(point.block) if isinstance(point, r.PlainNumberPoint) else point.attributes:
                     codec.attribute_key(raw)
         else:
             for raw in record.attributes:

@@ -20,7 +20,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("logs",),
     ("metrics",),
     ("batch",),
-    ("partitions", "turns", "quarantine", "telemetry"),
+    ("partitions", "turns", "quarantine", "telemetry", "slices"),
     ("writer",),
     ("migrations", "integrity", "embedded", "body", "ingest", "access", "unread", "connection"),
     ("maintenance",),

@@ -77,7 +77,10 @@ def builtins(codec: r.Codec, record: Any) -> Any:
         "data_points": lambda point: builtins(codec, point),
     }
     out: dict[str, Any] = {}
-    for field in record.__struct_fields__:
+    # Of protobuf, spans and logs are the messages themselves, with the same fields.
+    of_messages = {"Span": r.Span, "LogRecord": r.LogRecord}
+    struct = record if isinstance(record, msgspec.Struct) else of_messages[record.DESCRIPTOR.name]
+    for field in struct.__struct_fields__:
         value = getattr(record, field)
         if field in parts:
             value = [parts[field](item) for item in value]

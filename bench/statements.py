@@ -1,0 +1,17 @@
+"""The benchmark's own SQL: scripts that make the tables of a baseline, and named statements as in `sql/queries`."""
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def script(name: str) -> str:
+    """The text of `bench/<name>.sql`."""
+    return files("bench").joinpath(f"{name}.sql").read_text()
+
+
+@cache
+def statement(name: str) -> str:
+    """The statement `name` of `bench/statements.sql`; KeyError where there is none."""
+    named = (part.split("\n", 1) for part in script("statements").split("-- name: ")[1:])
+    return {title.strip(): text.strip().rstrip(";") for title, text in named}[name]
