@@ -81,6 +81,11 @@ def cpu_s(pid: int) -> float:
     return sum(_times(pid)[:2])
 
 
+def cpu_with_reaped_s(pid: int) -> float:
+    """CPU time so far of a process and of those below it that have exited."""
+    return sum(_times(pid))
+
+
 def postgres_cpu_s(postmaster_pid: int) -> float:
     """CPU time so far of a PostgreSQL server with its backends, workers and writers, also of those that have exited.
 
