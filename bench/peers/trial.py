@@ -97,12 +97,12 @@ async def missing_fields(stage: Stage, process: Process) -> list[str] | None:
 
     It is the first span at all, so it warms a server up too.
     """
-    before = await dump(stage.database_url)
+    before, rows = await dump(stage.database_url), await stage.count()
     for with_bytes in (True, False):
         rich = rich_span(with_bytes=with_bytes)
         sending = await stage.send(process, [rich.body])
-        seen = await stage.wait_for(1, sending)
-        if seen.rows:
+        seen = await stage.wait_for(rows + 1, sending)
+        if seen.rows > rows:
             missing = rich.missing(await dump(stage.database_url) - before)
             return missing if with_bytes else [f"{BYTES_ATTRIBUTE} (the whole span is lost with it)", *_others(missing)]
     return None
