@@ -3,12 +3,14 @@
 Source: https://mlflow.org/docs/latest/genai/tracing/opentelemetry/ingest
 """
 
+import os
 from collections.abc import Mapping
 
 from bench.peers.install import install_python, pinned_version
 from bench.peers.peer import Command, Place
 
 _DEFAULT_EXPERIMENT = "0"
+_WORKERS = len(os.sched_getaffinity(0))
 
 
 class MLflow:
@@ -21,7 +23,7 @@ class MLflow:
     headers: Mapping[str, str] = {"x-mlflow-experiment-id": _DEFAULT_EXPERIMENT}
     ready_path = "/health"
     table = "spans"
-    given = "defaults (four workers); no telemetry of its own"
+    given = f"{_WORKERS} workers, one a core (of 1, 2 and 4, the default, two stored most); no telemetry of its own"
 
     def install(self) -> None:
         """From bench/peers/mlflow.txt."""
@@ -37,7 +39,14 @@ class MLflow:
         folder = install_python(self.name)
         arguments = (
             *(str(folder / "mlflow"), "server", "--backend-store-uri", url, "--host", "127.0.0.1"),
-            *("--port", str(place.port), "--artifacts-destination", str(place.folder / "artifacts")),
+            *(
+                "--port",
+                str(place.port),
+                "--workers",
+                str(_WORKERS),
+                "--artifacts-destination",
+                str(place.folder / "artifacts"),
+            ),
         )
         # It starts its workers by their names.
         environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PATH": f"{folder}:/usr/bin:/bin"}

@@ -14,7 +14,7 @@ class Phoenix:
 
     name = "phoenix"
     title = "Arize Phoenix"
-    spans = 3_000
+    spans = 8_000
     kill_bodies = 3
     headers: Mapping[str, str] = {}
     ready_path = "/readyz"
