@@ -11,7 +11,8 @@ SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --n
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-smoke bench-growth bench-small bench-half-core soak fuzz collector lock clean
+.PHONY: help setup demo test check bench bench-smoke bench-growth bench-small bench-half-core bench-peers soak fuzz
+.PHONY: collector lock lock-peers clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +71,9 @@ bench-small: setup ## small requests from 64 clients, and their latency at half 
 bench-half-core: setup ## the same under a CPU limit of 500m for the server, where cgroups may be written
 	@$(BIN)/python -m bench.half_core $(ARGS)
 
+bench-peers: setup ## Postel beside Phoenix, MLflow and the Collector's postgresexporter, installed below build/peers
+	@$(BIN)/python -m bench.peers $(ARGS)
+
 # Installed beside .venv, as nothing else needs it; Linux on x86-64 and the Pythons that it is built for only.
 FUZZ_S ?= 300
 FUZZER := atheris==3.0.0 --hash=sha256:8a5c8a781467c187da40fd29139784193e2647058831f837f675d0bb8cbd8746
@@ -97,11 +101,20 @@ $(COLLECTOR): manifests/collector/builder.yaml
 		go build -tags remove_all_sd -trimpath -ldflags "-s -w" -o otelcol .
 
 # One lock for every Python from 3.11 on; pip's own settings of this machine must not get into it.
-lock: | $(BIN)/pip ## requirements.lock anew, with the newest versions that pyproject.toml allows
+UV_COMPILE = build/lock/bin/uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make $@"
+lock: build/lock/bin/uv ## requirements.lock anew, with the newest versions that pyproject.toml allows
+	@$(UV_COMPILE) pyproject.toml --all-extras -o requirements.lock
+
+# Of the versions in bench/peers/*.in; they have nothing to do with Postel's own.
+lock-peers: build/lock/bin/uv
+	@for peer in phoenix mlflow; do \
+		$(UV_COMPILE) --no-annotate bench/peers/$$peer.in -o bench/peers/$$peer.txt || exit 1; done
+
+.PHONY: build/lock/bin/uv
+build/lock/bin/uv: | $(BIN)/pip
 	@$(BIN)/python -m venv --clear build/lock
 	@build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	@build/lock/bin/uv --no-config pip compile pyproject.toml --quiet --upgrade --all-extras --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## remove what was made, but for data in .postel
 	@rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

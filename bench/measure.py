@@ -1,5 +1,6 @@
 """What a run costs: CPU time and memory from /proc (so Linux only), and bytes from PostgreSQL's catalogue."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _BYTES = """
-SELECT sum(pg_total_relation_size(c.oid))::bigint
+SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
 """
@@ -113,6 +114,11 @@ def cpu_s(pid: int) -> float:
     return sum(_times(pid)[:2])
 
 
+def cpu_with_reaped_s(pid: int) -> float:
+    """CPU time so far of a process and of those below it that have exited."""
+    return sum(_times(pid))
+
+
 def postgres_cpu_s(postmaster_pid: int) -> float:
     """CPU time so far of a PostgreSQL server with its backends, workers and writers, also of those that have exited.
 
@@ -124,8 +130,12 @@ def postgres_cpu_s(postmaster_pid: int) -> float:
 
 def children(parent_pid: int) -> Iterable[int]:
     """The processes that a process has started and not reaped."""
-    tasks = Path(f"/proc/{parent_pid}/task")
-    return [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{parent_pid}/task").iterdir():
+        # A thread that has ended meanwhile has left its children to another one.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def parent_of(pid: int) -> int:

@@ -8,6 +8,7 @@ import msgspec
 
 from bench.client import JSON, PROTOBUF
 from bench.corpus import read_bodies
+from bench.database import empty_database
 from bench.floor import fact_names
 from bench.measure import Load, database_bytes
 from bench.sides import FLOOR, JSONB, POSTEL, POSTEL_JSON, REPEATED
@@ -37,7 +38,7 @@ class Bench:
 
         Raises Miscounted, or Unacknowledged where a body was not taken whole.
         """
-        async with self._stage.database() as url:
+        async with empty_database(self._stage.url) as url:
             done = await self._load(side, signal, url)
             done.stored = await count_all(url, _tables(side, signal), done.records, f"{signal} of {side}")
             done.bytes_loaded = await database_bytes(url)

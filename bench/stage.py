@@ -5,11 +5,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 import asyncpg
 from msgspec import Struct
@@ -17,6 +16,7 @@ from msgspec import Struct
 from bench.client import PROTOBUF, Form, send_all, send_paced
 from bench.command import Findings
 from bench.corpus import LOGS, POINTS, RECORDS_PER_BODY, SPANS
+from bench.database import empty_database
 from bench.floor import fact_names
 from bench.machine import describe
 from bench.measure import Clock, Load, count_rows, postmaster_of, rss_bytes
@@ -55,20 +55,6 @@ class Stage(Struct, frozen=True):
             await connection.close()
 
     @asynccontextmanager
-    async def database(self) -> AsyncIterator[str]:
-        """An empty database; what others wrote is on disk before, so that nobody pays for it later."""
-        # A name of its own: the tests share one PostgreSQL.
-        name = f"bench_{uuid4().hex}"
-        connection = await asyncpg.connect(self.url)
-        try:
-            await connection.execute(f"CREATE DATABASE {name}")
-            await connection.execute("CHECKPOINT")
-            yield self.url.replace("/postgres?", f"/{name}?", 1)
-        finally:
-            await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            await connection.close()
-
-    @asynccontextmanager
     async def served(
         self, url: str, launcher: Sequence[str] = (), *, settle_s: float = SETTLE_S
     ) -> AsyncIterator["Served"]:
@@ -80,7 +66,7 @@ class Stage(Struct, frozen=True):
     @asynccontextmanager
     async def serving(self, launcher: Sequence[str] = ()) -> AsyncIterator["Served"]:
         """A server on an empty database of its own, ready and settled."""
-        async with self.database() as url, self.served(url, launcher) as served:
+        async with empty_database(self.url) as url, self.served(url, launcher) as served:
             yield served
 
 
@@ -138,11 +124,16 @@ async def count_all(url: str, tables: Sequence[str], acknowledged: int, what: st
     return stored
 
 
-async def on_stage(measure: Callable[[Stage], Awaitable[_T]]) -> tuple[_T, str]:
-    """What is measured on a PostgreSQL with everything on that makes a commit durable, and what the machine was."""
+async def on_stage(
+    measure: Callable[[Stage], Awaitable[_T]], settings: Mapping[str, str] | None = None
+) -> tuple[_T, str]:
+    """What is measured on a PostgreSQL with everything on that makes a commit durable, and what the machine was.
+
+    `settings` are others that PostgreSQL is to have.
+    """
     load_before = os.getloadavg()[0]
     with _folder() as folder:
-        embedded = EmbeddedPostgres(folder / "postgres", _DURABLE)
+        embedded = EmbeddedPostgres(folder / "postgres", {**_DURABLE, **(settings or {})})
         try:
             stage = await Stage.at(folder, await embedded.start())
             return await measure(stage), await describe(stage.url, load_before)

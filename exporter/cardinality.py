@@ -73,8 +73,8 @@ class Cardinality:
         """Keys that this process demoted and has not yet told the others."""
         self.row_keys: dict[bytes, RowKey] = {}
         """Keys that lie on the row, by the bytes that stand for them: what `Codec.cut` needs."""
-        self.clipped = 0
-        """Values cut for their size since the decode path last looked."""
+        self.clipped = self.doubled = 0
+        """Of the record that was placed last: values cut for their size, attributes that a later one has replaced."""
         self._max_attributes, self._max_series = max_attributes, max_series
         self._max_interned_bytes = min(MAX_INTERNED_BYTES, limits.max_value_bytes)
         self._interned: dict[type[Codec], dict[Opaque, int]] = {}
@@ -167,8 +167,7 @@ class Cardinality:
                 doubled += 1
         place = (*head, *idents)
         series = self.series.get(place) or self.new_series(place, idents, *describe(head))
-        if doubled or series.duplicates:
-            codec.findings.sanitise("duplicate_key", doubled + series.duplicates)
+        self.doubled = doubled + series.duplicates
         return series, b"{%b}" % b",".join(on_row.values()) if on_row else None
 
     def intern(self, codec: Codec, raw: Opaque) -> Interned:
@@ -205,13 +204,19 @@ class Cardinality:
         self.series[place] = series
         return series
 
-    def take_cut(self, codec: Codec, left_out: int) -> int:
-        """How many of a record's attributes were cut for their size since the last call, and of those `left_out` for
-        their number, together; counted."""
-        cut, self.clipped = self.clipped + left_out, 0
-        if cut:
-            codec.findings.sanitise("truncated_attribute", cut)
+    def count_odd(self, codec: Codec, left_out: int) -> int:
+        """Count what is odd about the attributes of the record that was placed last, `left_out` of which were left out
+        for their number; returns how many were cut or left out."""
+        cut, doubled = self.clipped + left_out, self.doubled
+        self.forget_odd()
+        for reason, count in (("truncated_attribute", cut), ("duplicate_key", doubled)):
+            if count:
+                codec.findings.sanitise(reason, count)
         return cut
+
+    def forget_odd(self) -> None:
+        """The record is not stored, or will be placed again."""
+        self.clipped = self.doubled = 0
 
     def _count_distinct(self, key: str) -> None:
         distinct = self._distinct.get(key, 0) + 1

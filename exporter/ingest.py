@@ -170,7 +170,7 @@ class Ingest:
             digest = os.urandom(32)
         find = partial(self._find, signal, type(codec), body)
         done = asyncio.get_running_loop().create_future()
-        return await compute(is_long, _new_batch, signal, digest, rows, refusals, codec, len(body), find, done)
+        return await compute(is_long, _new_batch, signal, digest, rows, refusals, intake, len(body), find, done)
 
     def _redacted(self, refusals: list[Refusal]) -> list[Refusal]:
         for refusal in refusals:
@@ -288,7 +288,7 @@ def _undecodable(signal: Signal, digest: bytes, size: int) -> Batch:
     # No quotation of it: what is dropped could not be taken out.
     refusal = Refusal("undecodable_body", f"a body of {size} bytes that cannot be decoded", count=0)
     done = asyncio.get_running_loop().create_future()
-    return _new_batch(signal, digest, [[] for _ in signal.tables], [refusal], JsonCodec(), size, _lost, done)
+    return _new_batch(signal, digest, [[] for _ in signal.tables], [refusal], None, size, _lost, done)
 
 
 async def _lost(_ordinals: Collection[int], _like: Refusal) -> list[Refusal]:
@@ -300,14 +300,13 @@ def _new_batch(
     digest: bytes,
     rows: list[list[Row]],
     refusals: list[Refusal],
-    codec: Codec,
+    intake: Intake | None,
     size: int,
     find: Find,
     done: "asyncio.Future[Outcome]",
 ) -> Batch:
     facts = list(zip(signal.tables, rows, strict=True))[: signal.facts]
     times = [row[table.time] for table, table_rows in facts for row in table_rows]
-    late = any(row[table.sent] is not None for table, table_rows in facts if table.sent for row in table_rows)
     stored = sum(len(table_rows) for _, table_rows in facts)
     return Batch(
         signal,
@@ -315,10 +314,10 @@ def _new_batch(
         rows,
         stored + sum(refusal.count for refusal in refusals),
         refusals,
-        codec.findings.warnings,
+        intake.codec.findings.warnings if intake else [],
         size,
         (min(times), max(times)) if times else None,
-        late,
+        intake is not None and intake.late,
         done,
         find,
     )

@@ -89,18 +89,18 @@ class Logs:
                     series.records += 1
                     series_id = series.id or resolve(LOG_SERIES, series, missing)
                     if not series_id:
-                        cardinality.clipped = 0
+                        cardinality.forget_odd()
                         later.append(log)
                         places.append(ordinal)
                         continue
                     value = any_value(body) if body else None
                 except UndecodableBody as error:
-                    cardinality.clipped = 0
+                    cardinality.forget_odd()
                     original = partial(export.refused_log_record, codec, log)
                     intake.refuse(part, "malformed", f"a log record's attribute or body: {error}", original)
                     continue
-                if cardinality.clipped or len(kept) == max_attributes:
-                    cut += cardinality.take_cut(codec, len(raws) - len(kept))
+                if cardinality.clipped or cardinality.doubled or len(kept) == max_attributes:
+                    cut += cardinality.count_odd(codec, len(raws) - len(kept))
                 sent = None
                 if not low <= filed < high:
                     filed, sent = _file(intake, filed, observed)

@@ -102,6 +102,8 @@ class Intake(Struct):
     promotion: Promotion
     window: Window
     refusals: list[Refusal]
+    late: bool = False
+    """Whether any record is filed under the time of its receipt."""
     _group: ScopeRecords[Any] | None = None
     _context: bytes = b""
 
@@ -120,6 +122,7 @@ class Intake(Struct):
         """The same as `Window.file`; a record that is filed under its receipt is counted."""
         filed, kept = self.window.file(sent)
         if kept is not None:
+            self.late = True
             self.codec.findings.sanitise("out_of_range_time")
         return filed, kept
 

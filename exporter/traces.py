@@ -107,12 +107,12 @@ class Traces:
                     series.records += 1
                     series_id = series.id or resolve(SPAN_SERIES, series, missing)
                     if not series_id:
-                        cardinality.clipped = 0
+                        cardinality.forget_odd()
                         later.append(span)
                         places.append(ordinal)
                         continue
-                    if cardinality.clipped or len(kept) == max_attributes:
-                        cut += cardinality.take_cut(codec, len(raws) - len(kept))
+                    if cardinality.clipped or cardinality.doubled or len(kept) == max_attributes:
+                        cut += cardinality.count_odd(codec, len(raws) - len(kept))
                     sent = None
                     if not low <= start < high:
                         start, sent = file(start)
@@ -125,7 +125,7 @@ class Traces:
                         out[2].extend(rows)
                         links_cut += unusable
                 except UndecodableBody as error:
-                    cardinality.clipped = 0
+                    cardinality.forget_odd()
                     message = f"a span's attribute, event, link or status: {error}"
                     intake.refuse(part, "malformed", message, partial(export.refused_span, codec, span))
                     continue

@@ -193,17 +193,23 @@ def test_a_key_that_stands_twice_on_the_row_is_counted_each_time() -> None:
     codec, cardinality = ProtobufCodec(), new_cardinality()
     cardinality.learn(["high"])
     for times in (1, 2, 3):
-        _, found = cardinality.placer(codec, describe)(("work",), [raw("high", 1), raw("high", times)])
+        _, found = placed(cardinality, raw("high", 1), raw("high", times))
         assert found == f'{{"high":{times}}}'.encode()
+        assert cardinality.count_odd(codec, 0) == 0
         assert codec.findings.sanitised == {"duplicate_key": times}
 
 
 def test_a_series_of_a_key_that_stands_twice_is_counted_each_time() -> None:
     codec, cardinality = ProtobufCodec(), new_cardinality()
     for times in (1, 2, 3):
-        series, _ = cardinality.placer(codec, describe)(("work",), [raw("low", 1), raw("low", 2)])
+        series, _ = placed(cardinality, raw("low", 1), raw("low", 2))
         assert series.row.attributes == {"low": 2}
+        assert cardinality.count_odd(codec, 0) == 0
         assert codec.findings.sanitised == {"duplicate_key": times}
+    placed(cardinality, raw("low", 1), raw("low", 2))
+    cardinality.forget_odd()
+    cardinality.count_odd(codec, 0)
+    assert codec.findings.sanitised == {"duplicate_key": 3}, "the record is placed again"
 
 
 def test_a_key_that_leaves_its_series_lies_on_the_row_of_the_next_record() -> None:
