@@ -14,9 +14,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from exporter.attributes import Limits, to_object
+from exporter.attributes import Limits
 from exporter.dimensions import Entry, Row
-from exporter.otlp.anyvalue import canonical, identity, to_json
+from exporter.otlp.anyvalue import canonical_entry, identity_of_map, to_json
 from exporter.otlp.records import AnyValue, Codec, Interned, Opaque, RowEntry, RowKey
 from exporter.settings import Verdict
 
@@ -33,10 +33,15 @@ MAX_ROW_KEYS = 10_000
 
 
 class Attribute(Struct, frozen=True, eq=False):
-    """A distinct attribute that lies in series; there is one object of each."""
+    """A distinct attribute that lies in series; there is one object of each.
+
+    `entry` is its part of what a series is hashed over, `json` its part of what is stored.
+    """
 
     key: str
     value: AnyValue
+    entry: bytes
+    json: bytes
 
 
 class Series(Entry):
@@ -181,11 +186,11 @@ class Cardinality:
             if key in self.high and len(self.row_keys) < MAX_ROW_KEYS and (part := codec.key_part(raw)) is not None:
                 self.row_keys[part] = key, key_json
             return 0, key, key_json + to_json(clipped)
-        identity = canonical([key, value])
-        ident = self._idents.get(identity)
+        entry = canonical_entry(key, value)
+        ident = self._idents.get(entry)
         if ident is None:
-            self._attributes.append(Attribute(key, value))
-            ident = self._idents[identity] = len(self._attributes)
+            self._attributes.append(Attribute(key, value, entry, to_json(key) + b":" + to_json(value)))
+            ident = self._idents[entry] = len(self._attributes)
             self._count_distinct(key)
         self.interned(codec)[raw] = ident
         return ident, key, b""
@@ -196,11 +201,14 @@ class Cardinality:
         """Remember a series under its place in the cache: `idents` are its attributes (0 = one that lies on the row),
         `identifying` is what identifies it besides them, `columns` are its columns but the hash and the attributes."""
         found = [self._attributes[ident - 1] for ident in idents if ident]
-        attributes = {a.key: a.value for a in found}
-        row = Row((*columns, to_object(attributes)), attributes, self.owner)
+        by_key = {a.key: a for a in found}
+        attributes = {key: a.value for key, a in by_key.items()}
+        json = b"{%b}" % b",".join([a.json for a in by_key.values()])
+        row = Row((*columns, json), attributes, self.owner)
+        row_hash = identity_of_map(identifying, [by_key[key].entry for key in sorted(by_key)])
         on_row = tuple(i for i, ident in enumerate(idents) if not ident)
         doubled = len(found) - len(attributes)
-        series = Series(identity(*identifying, attributes), row, 0, found, doubled, on_row)
+        series = Series(row_hash, row, 0, found, doubled, on_row)
         self.series[place] = series
         return series
 

@@ -181,3 +181,15 @@ def _canonical(value: AnyValue, put: Any) -> None:
 def identity(*parts: AnyValue) -> bytes:
     """The 32-byte SHA-256 by which a dimension is known, over the canonical form of its parts."""
     return hashlib.sha256(canonical(list(parts))).digest()
+
+
+def canonical_entry(key: str, value: AnyValue) -> bytes:
+    """An entry of a map as `canonical` has it."""
+    return canonical(key) + canonical(value)
+
+
+def identity_of_map(parts: list[AnyValue], entries: Iterable[bytes]) -> bytes:
+    """`identity` of the parts and, after them, a map of which the canonical entries are known, sorted by key."""
+    joined = list(entries)
+    head = b"l" + _pack_length(len(parts) + 1) + b"".join(map(canonical, parts))
+    return hashlib.sha256(head + b"m" + _pack_length(len(joined)) + b"".join(joined)).digest()

@@ -9,6 +9,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from exporter.attributes import Limits
 from exporter.cardinality import MAX_INTERNED_BYTES, Cardinality, Head, Placed, Series
+from exporter.otlp.anyvalue import identity
 from exporter.otlp.protobuf import ProtobufCodec
 from exporter.otlp.records import SPANS, AnyValue
 from exporter.settings import Verdict
@@ -225,6 +226,7 @@ def test_a_series_knows_its_attributes_by_what_they_are() -> None:
     one, two = [cardinality.intern(CODEC, raw(key, 1))[0] for key in ("a", "b")]
     first = cardinality.new_series((1,), [one, two], ["work"], (7,))
     assert first.row.columns == (7, b'{"a":1,"b":1}')
+    assert first.hash == identity("work", {"a": 1, "b": 1})
     assert cardinality.new_series((2,), [two, one], ["work"], (7,)).hash == first.hash
     assert cardinality.new_series((3,), [one], ["work"], (7,)).hash != first.hash
     assert cardinality.new_series((4,), [one, two], ["other"], (7,)).hash != first.hash
