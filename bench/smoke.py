@@ -22,6 +22,8 @@ from exporter.errors import PostelError
 RECORDED = Path(__file__).with_name("recorded.json")
 LEAST_SHARE = 0.8
 """Of the recorded ratio: single rounds scatter by a tenth and more, their median by less."""
+_TRIES = 3
+"""A neighbour's burst may hit one side only; who has become slower is slower each time."""
 PLAN = Plan({SPANS: 30_000, LOGS: 20_000, POINTS: 40_000}, rounds=3, sides=(POSTEL, JSONB), settle_s=0.2)
 _HOW = "written by make bench-smoke ARGS=--record, on a quiet machine; compared with by make bench-smoke"
 
@@ -41,19 +43,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench-smoke ARGS=...", description=__doc__, allow_abbrev=False)
     parser.add_argument("--record", action="store_true", help=f"write the ratios to {RECORDED.name} instead")
     args = parser.parse_args(argv)
-    done = awaited("bench-smoke", _compared(is_record=args.record))
-    if done is None:
-        return 1
-    recorded, results, machine = done
-    ratios = medians(results)
-    print(machine)
+    ratios: dict[str, float] = {}
+    slower: list[str] = []
+    for _ in range(_TRIES):
+        done = awaited("bench-smoke", _compared(is_record=args.record))
+        if done is None:
+            return 1
+        recorded, results, machine = done
+        print(machine)
+        ratios = {signal: max(ratio, ratios.get(signal, 0.0)) for signal, ratio in medians(results).items()}
+        slower = fallen(ratios, recorded.ratios) if recorded is not None else []
+        if not slower:
+            break
     for signal, ratio in ratios.items():
         was = f", recorded {recorded.ratios[signal]:.2f}" if recorded is not None else ""
         print(f"{signal}: {ratio:.2f} of J2's rate{was}")
     if recorded is None:
         RECORDED.write_bytes(written(ratios))
         return 0
-    slower = fallen(ratios, recorded.ratios)
     for line in slower:
         print(f"slower: {line}", file=sys.stderr)
     return 1 if slower else 0

@@ -52,6 +52,24 @@ def test_what_became_slower_is_named(
     assert "spans: 0.50 of J2's rate, recorded 0.50" in output.out
 
 
+def test_who_is_slow_only_once_has_not_become_slower(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = iter([{"spans": 1_000.0}, {"logs": 1_000.0}])
+    ran = 0
+
+    async def run(plan: Plan) -> tuple[Results, str]:
+        nonlocal ran
+        ran += 1
+        rates = next(slow)
+        return {
+            signal: [{"Postel": load(rates.get(signal, 5_000)), "J2": load(10_000)}] * plan.rounds
+            for signal in plan.records
+        }, "A machine."
+
+    monkeypatch.setattr(smoke, "run", run)
+    assert main([]) == 0
+    assert ran == 2
+
+
 def test_record_writes_what_is_then_compared_with(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded.unlink()
     postel_at({"spans": 12_345}, monkeypatch)
