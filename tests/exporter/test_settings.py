@@ -48,11 +48,11 @@ def test_defaults_are_what_the_documentation_says() -> None:
     assert (found.retention.spans, found.retention.logs, found.retention.metrics) == (None, None, None)
     assert (found.writers, found.readers) == (2, 1)
     assert found.verdict == settings.Verdict(
-        new_value_share=0.8,
-        min_distinct=256,
+        new_value_share=0.95,
+        min_distinct=64,
         max_distinct=1024,
-        series_tokens=1024,
-        records_per_series=64,
+        series_tokens=768,
+        records_per_series=128,
         recent_series=512,
     )
 

@@ -133,7 +133,7 @@ def test_connections_that_are_cut_lose_nothing_and_double_nothing(store: str) ->
         finished = asyncio.Event()
         cutting = asyncio.create_task(cut(store, finished))
         outcomes: list[Outcome] = []
-        for turn in range(6):
+        for turn in range(12):
             bodies = [
                 spans(*(span(turn * 100 + i, j + 1, has={"n": f"{turn} {i}"}) for j in range(20))) for i in range(1, 9)
             ]
@@ -146,10 +146,10 @@ def test_connections_that_are_cut_lose_nothing_and_double_nothing(store: str) ->
     outcomes, cuts = run(store, session)
     assert cuts > 5
     stored, deduplicated, rejected = totals(outcomes)
-    assert (stored + deduplicated, rejected) == (6 * 3 * 160, 0)
-    assert ask(store, IDS) == [{"n": 960, "ids": 960}]
-    assert ask(store, "SELECT count(*) AS n, count(DISTINCT body) AS b FROM otel_logs_fact") == [{"n": 960, "b": 960}]
-    assert ask(store, "SELECT count(*) AS n FROM otel_metrics_data_points_number") == [{"n": 960}]
+    assert (stored + deduplicated, rejected) == (12 * 3 * 160, 0)
+    assert ask(store, IDS) == [{"n": 1920, "ids": 1920}]
+    assert ask(store, "SELECT count(*) AS n, count(DISTINCT body) AS b FROM otel_logs_fact") == [{"n": 1920, "b": 1920}]
+    assert ask(store, "SELECT count(*) AS n FROM otel_metrics_data_points_number") == [{"n": 1920}]
 
 
 def test_what_was_acknowledged_before_the_drain_is_stored(store: str) -> None:
