@@ -252,8 +252,8 @@ class Ingest:
             return
         middle = len(records) // 2
         for half in (records[:middle], records[middle:]):
-            parts = [part.again([part.records[i]], [part.ordinals[i]]) for part, i in half]
-            await self._build(signal, intake, parts, rows, turn, is_long)
+            alone = [part.again([part.records[i]], [part.ordinals[i]]) for part, i in half]
+            await self._build(signal, intake, alone, rows, turn, is_long)
 
     def _window(self, signal: str) -> Window:
         now = time.time_ns()
