@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from exporter.attributes import Limits, settle, to_object
 from exporter.database import Connection, Database
-from exporter.errors import BadData
+from exporter.errors import BadData, StorageUnavailable
 from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.anyvalue import escape_nul, identity, to_json
 from exporter.otlp.records import AnyValue, Codec, Opaque, ScopeRecords
@@ -69,8 +69,12 @@ class Row(Struct):
     owner: str
 
 
+STORED = Row((), {}, "")
+"""In place of a row that is stored: there may be a hundred thousand, and only the id is needed then."""
+
+
 class Entry(Struct):
-    """A dimension row as the decode path holds it in its cache: `id` 0 until it is stored."""
+    """A dimension row as the decode path holds it in its cache: `id` 0 and `row` as it is to be stored until it is."""
 
     hash: bytes
     row: Row
@@ -124,7 +128,9 @@ class Dimensions:
     def resolve(self, kind: Kind, entry: Entry, missing: dict[bytes, Entry]) -> int:
         """The entry's id; where it has none yet (0) the entry is added to `missing`."""
         entry.id = self.known(kind, entry.hash)
-        if not entry.id:
+        if entry.id:
+            entry.row = STORED
+        else:
             missing[entry.hash] = entry
         return entry.id
 
@@ -218,6 +224,8 @@ async def _store(
     new = [row_hash for row_hash in rows if row_hash not in found]
     if not new:
         return found, set(), {}
+    if any(rows[row_hash] is STORED for row_hash in new):
+        raise StorageUnavailable("a dimension row was pruned at this moment")
     unknown_keys = {key for h in new for key in rows[h].attributes if key not in known_keys}
     new_keys = await _ensure_keys(connection, unknown_keys) if unknown_keys else {}
     columns = zip(*((row_hash, *rows[row_hash].columns) for row_hash in new), strict=True)

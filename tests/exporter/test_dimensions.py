@@ -9,7 +9,7 @@ import pytest
 from exporter import promotion
 from exporter.attributes import Limits
 from exporter.database import Connection, Database
-from exporter.dimensions import KINDS, SPAN_SERIES, Dimensions, Entry, Row, prune
+from exporter.dimensions import KINDS, SPAN_SERIES, STORED, Dimensions, Entry, Row, prune
 from exporter.errors import StorageUnavailable
 from exporter.otlp.anyvalue import identity, to_json
 from exporter.otlp.records import SPANS
@@ -62,6 +62,25 @@ def test_two_that_miss_the_same_store_it_once(database_url: str) -> None:
     promoted = ask(database_url, "SELECT value FROM otel_span_series_attrs_string ORDER BY value")
     assert [row["value"] for row in promoted] == ["M1", "M2", "M3"]
     assert len(ask(database_url, "SELECT key FROM attribute_keys")) == 4
+
+
+def test_a_row_that_is_stored_is_not_kept_and_never_stored_again(database_url: str) -> None:
+    async def session(all_of: list[Dimensions]) -> None:
+        dimensions, one = all_of[0], series(1)
+        await dimensions.ensure(SPAN_SERIES, by_hash(one), PROMOTION)
+        assert dimensions.resolve(SPAN_SERIES, one, {}) > 0
+        assert one.row is STORED
+        # Another body may still wait with it while everything is forgotten: it is found again ...
+        dimensions.forget()
+        assert await dimensions.ensure(SPAN_SERIES, by_hash(one), PROMOTION) == set()
+        # ... or gone, and the sender tries again.
+        other = series(2)
+        other.row = STORED
+        with pytest.raises(StorageUnavailable, match="pruned"):
+            await dimensions.ensure(SPAN_SERIES, by_hash(other), PROMOTION)
+
+    with_dimensions(database_url, session)
+    assert ask(database_url, "SELECT count(*) AS n FROM otel_span_series_dim") == [{"n": 1}]
 
 
 def test_eight_race_in_reversed_order(database_url: str) -> None:
