@@ -153,10 +153,10 @@ class Ingest:
         intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
         received = position = 0
         async for groups in slices(signal, intake, body, is_long):
-            if received:
-                await asyncio.sleep(0)
             places = await self._dimensions.places(codec, self.promotion, groups)
             for size, chunk in parts(signal, intake, groups, places, position):
+                if received:
+                    await asyncio.sleep(0)
                 received += size
                 if received > self._bounds.max_records:
                     limit = f"max_body_records ({self._bounds.max_records})"

@@ -170,7 +170,7 @@ class Metrics:
         low, high = intake.window.low, intake.window.high
         put, exemplars = out[table].append, out[-1]
         for place, (point, series_id) in enumerate(zip(metric.data_points, found, strict=True), ordinal):
-            if series_id is _REFUSED:
+            if series_id == _REFUSED:
                 continue
             filed, start, sent = point.time_unix_nano, point.start_time_unix_nano, None
             if not low <= filed < high:

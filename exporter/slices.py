@@ -89,9 +89,11 @@ def _cut(signal: Signal, records: Sequence[Any], position: int) -> Iterator[tupl
             if size >= SLICE:
                 yield size, together, ordinals
                 size, together, ordinals = 0, [], []
-    yield size, together, ordinals
+    if together:
+        yield size, together, ordinals
 
 
 def refuse(signal: Signal, intake: Intake, part: Part, record: Any, error: BadData) -> None:
+    """Refuse a record with which PostgreSQL does not take something."""
     original = partial(signal.original, intake.codec, record, None)
     intake.refuse(part, *unstorable(error), original, signal.count(record))

@@ -1,8 +1,10 @@
 """Data points as rows: all five types with everything they carry, and refusals alone."""
 
+import asyncio
 import math
 from typing import Any
 
+import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AggregationTemporality,
     Exemplar,
@@ -12,12 +14,16 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     SummaryDataPoint,
 )
 
+from exporter.sidecar import Sidecar
+from exporter.slices import SLICE
 from tests.exporter.sending import (
     NOW,
     attributes,
     gauge,
     metrics,
     point,
+    run,
+    send,
     sent,
     totals,
 )
@@ -159,3 +165,21 @@ def test_limits_cut_attributes_and_values(store: str) -> None:
     for table in ("otel_metric_series_dim", "otel_exemplars"):
         kept = ask(store, f"SELECT attributes FROM {table} WHERE attributes <> '{{}}'")[0]["attributes"]
         assert (len(kept), len(kept["k0000"])) == (20, 100)
+
+
+def test_others_run_between_the_slices_of_one_metric(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    yields, sleep = 0, asyncio.sleep
+
+    async def counted(delay: float) -> None:
+        nonlocal yields
+        yields += delay == 0
+        await sleep(delay)
+
+    async def session(running: Sidecar) -> int:
+        monkeypatch.setattr(asyncio, "sleep", counted)
+        outcome = await send(running, *metrics(gauge("g", *(point(1, NOW + i) for i in range(5 * SLICE)))))
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        return outcome.stored
+
+    assert run(store, session) == 5 * SLICE
+    assert yields == 4
