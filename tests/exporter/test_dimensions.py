@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 
 from exporter import promotion
@@ -216,3 +217,21 @@ def test_one_resource_that_postgresql_refuses_takes_along_only_its_records(store
     assert (outcome.stored, outcome.rejected) == (18, 2)
     refused = ask(store, "SELECT context FROM otel_rejected_records")
     assert sorted("s7" in row["context"] for row in refused) == [False, True]
+
+
+def test_who_waits_for_a_new_series_holds_up_nobody_who_has_his(store: str) -> None:
+    async def session(running: Sidecar) -> tuple[bool, int]:
+        await send(running, *spans(span(1, 1)))
+        blocker = await asyncpg.connect(store)
+        lock = blocker.transaction()
+        await lock.start()
+        await blocker.execute("LOCK TABLE otel_span_series_dim IN EXCLUSIVE MODE")
+        waiting = asyncio.create_task(send(running, *spans(span(2, 1, has={"new": "series"}))))
+        async with asyncio.timeout(5):
+            known = await send(running, *spans(span(3, 1)))
+        waited = not waiting.done()
+        await lock.rollback()
+        await blocker.close()
+        return waited, known.stored + (await waiting).stored
+
+    assert run(store, session) == (True, 2)
