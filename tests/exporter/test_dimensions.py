@@ -228,6 +228,8 @@ def test_who_waits_for_a_new_series_holds_up_nobody_who_has_his(store: str) -> N
         await blocker.execute("LOCK TABLE otel_span_series_dim IN EXCLUSIVE MODE")
         waiting = asyncio.create_task(send(running, *spans(span(2, 1, has={"new": "series"}))))
         async with asyncio.timeout(5):
+            while not await blocker.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
             known = await send(running, *spans(span(3, 1)))
         waited = not waiting.done()
         await lock.rollback()
