@@ -9,7 +9,7 @@ from msgspec import Struct
 from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
-from queries import cursors, dimensions, pages, spans, stored
+from queries import answers, cursors, dimensions, pages, spans, stored
 from queries.database import Connection
 from queries.pages import Request, Row, Source, Total
 from queries.params import ALL_TIME, MetricSearch, PointSearch
@@ -91,19 +91,19 @@ def to_otlp(points: list[Point]) -> list[export.Json]:
     ]
 
 
-def to_json(asked: PointSearch, points: list[Point]) -> dict[str, Any]:
+def to_json(asked: PointSearch, points: list[Point], page: dict[str, Any]) -> answers.PointList:
     """Points by line, both newest first; what several metrics do not share is null at the top."""
     lines: dict[bytes, list[Point]] = {}
     for point in points:
         lines.setdefault(point.series.identity, []).append(point)
     heads = [_head(found[0].series.metric.record) for found in lines.values()]
-    shared = {
+    shared: dict[str, Any] = {
         name: heads[0][name] if heads and all(head[name] == heads[0][name] for head in heads) else None
         for name in _head(_NOTHING)
     }
     if len(asked.name) == 1:
         shared["metric_name"] = asked.name[0]
-    return shared | {"series": [_line(found) for found in lines.values()]}
+    return answers.PointList(series=[_line(found) for found in lines.values()], **(shared | page))
 
 
 _NOTHING = r.Metric("", "", "", (), 0, 0, False, ())
@@ -128,18 +128,20 @@ def _summed(metric_type: int, temporality: int, is_monotonic: bool) -> dict[str,
     }
 
 
-def _line(points: Sequence[Point]) -> dict[str, Any]:
+def _line(points: Sequence[Point]) -> answers.Line:
     series = points[0].series
-    return _head(series.metric.record) | {
-        "service_name": series.resource.service_name,
-        "resource": stored.plain(series.resource.attributes),
-        "scope": {"name": series.scope.record.name or None, "version": series.scope.record.version or None},
-        "attributes": stored.plain(series.attributes),
-        "data_points": [point.to_json() for point in points],
-    }
+    scope = series.scope.record
+    return answers.Line(
+        series.resource.service_name,
+        stored.plain(series.resource.attributes),
+        answers.ScopeName(scope.name or None, scope.version or None),
+        stored.plain(series.attributes),
+        [point.to_json() for point in points],
+        **_head(series.metric.record),
+    )
 
 
-async def catalogue(connection: Connection, asked: MetricSearch) -> list[dict[str, Any]]:
+async def catalogue(connection: Connection, asked: MetricSearch) -> list[answers.Metric]:
     """Every metric that is asked for, by name."""
     resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
     window = asked.window(None)
@@ -148,14 +150,14 @@ async def catalogue(connection: Connection, asked: MetricSearch) -> list[dict[st
     names = stored.escaped(asked.name)
     rows = await connection.fetch(query("reading_dimensions", "list-metrics"), names, resources, since)
     return [
-        {
-            "name": stored.text(row["name"]),
-            "type": spans.name_of(TYPES, row["metric_type_id"]),
-            "unit": stored.text(row["unit"]) or None,
-            "description": stored.text(row["description"]) or None,
+        answers.Metric(
+            stored.text(row["name"]),
+            spans.name_of(TYPES, row["metric_type_id"]),
+            stored.text(row["unit"]) or None,
+            stored.text(row["description"]) or None,
             **_summed(row["metric_type_id"], row["aggregation_temporality_id"], row["is_monotonic"]),
-            "series_count": row["series_count"],
-            "last_seen": row["last_seen"],
-        }
+            series_count=row["series_count"],
+            last_seen=row["last_seen"],
+        )
         for row in rows
     ]

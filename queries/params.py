@@ -29,7 +29,8 @@ MAX_LIMIT = 1000
 MAX_OFFSET = 100_000
 MAX_TIME = (1 << 63) - 1
 DEFAULT_WINDOW_NANO = 3_600_000_000_000
-JSON, OTLP = "json", "otlp"
+JSON, NDJSON, TEXT, OTLP = "json", "ndjson", "text", "otlp"
+DEFAULT_WIDTH = 100
 
 
 class Window(NamedTuple):
@@ -42,7 +43,15 @@ class Window(NamedTuple):
 ALL_TIME = Window(0, MAX_TIME)
 
 
-class Paged(Struct, kw_only=True):
+class Shown(Struct, kw_only=True):
+    """What form the answer has; text is drawn for a terminal of `width` columns."""
+
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT)] = None
+    color: Annotated[str, one_of("always", "never")] = "never"
+    width: Annotated[int, whole(40, 500)] = DEFAULT_WIDTH
+
+
+class Paged(Shown, kw_only=True):
     """How much is asked for, from where on."""
 
     limit: Annotated[int | None, whole(1, MAX_LIMIT)] = None
@@ -82,32 +91,40 @@ class Serviced(Windowed, kw_only=True):
     namespace: Annotated[list[str], text] = []
 
 
+class OfTrace(Serviced, kw_only=True):
+    """A page of what may belong to a trace."""
+
+    trace_id: Annotated[bytes | None, hex_id(16)] = None
+    span_id: Annotated[bytes | None, hex_id(8)] = None
+
+    def window_of_trace(self) -> Window:
+        """The window that is asked for; a trace is answered whole unless there is a word about it."""
+        return self.window(DEFAULT_WINDOW_NANO if self.trace_id is None else None)
+
+
 class TraceSearch(Serviced, kw_only=True):
     """GET /api/traces."""
 
     status: Annotated[str | None, one_of("error", "ok")] = None
     min_duration: Annotated[int | None, duration] = None
     max_duration: Annotated[int | None, duration] = None
-    format: Annotated[str, one_of(JSON)] = JSON
 
 
-class SpanSearch(Serviced, kw_only=True):
+class SpanSearch(OfTrace, kw_only=True):
     """GET /api/spans."""
 
-    trace_id: Annotated[bytes | None, hex_id(16)] = None
-    span_id: Annotated[bytes | None, hex_id(8)] = None
     name: Annotated[list[str], text] = []
     kind: Annotated[list[int], span_kind] = []
     status: Annotated[int | None, span_status] = None
     min_duration: Annotated[int | None, duration] = None
     max_duration: Annotated[int | None, duration] = None
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
-class WholeTrace(Struct, kw_only=True):
+class WholeTrace(Shown, kw_only=True):
     """GET /api/traces/{trace_id}."""
 
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
 class TraceSpans(Paged, kw_only=True):
@@ -117,38 +134,34 @@ class TraceSpans(Paged, kw_only=True):
     name: Annotated[list[str], text] = []
     status: Annotated[int | None, span_status] = None
     semantic_type: Annotated[list[str], text] = []
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
-class LogSearch(Serviced, kw_only=True):
+class LogSearch(OfTrace, kw_only=True):
     """GET /api/logs."""
 
     severity: Annotated[int | None, severity_number] = None
     event_name: Annotated[list[str], text] = []
-    trace_id: Annotated[bytes | None, hex_id(16)] = None
-    span_id: Annotated[bytes | None, hex_id(8)] = None
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
 class MetricSearch(Serviced, kw_only=True):
     """GET /api/metrics."""
 
     name: Annotated[list[str], text] = []
-    format: Annotated[str, one_of(JSON)] = JSON
 
 
 class PointSearch(Serviced, kw_only=True):
     """GET /api/metrics/series."""
 
     name: Annotated[list[str], text] = []
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
 class ServiceSearch(Windowed, kw_only=True):
     """GET /api/services."""
 
     namespace: Annotated[list[str], text] = []
-    format: Annotated[str, one_of(JSON)] = JSON
 
 
 class Field(NamedTuple):
@@ -162,6 +175,11 @@ def fields(search: type[Struct]) -> dict[str, Field]:
     """The parameters of an endpoint by name."""
     declared = get_type_hints(search, include_extras=True)
     return {name: Field(get_args(hint)[1], get_origin(get_args(hint)[0]) is list) for name, hint in declared.items()}
+
+
+def formats_of(search: type[Shown]) -> tuple[str, ...]:
+    """The forms that an endpoint answers in."""
+    return fields(search)["format"].parse.names  # type: ignore[attr-defined,no-any-return]
 
 
 def read(search: type[P], given: Iterable[tuple[str, str]]) -> P:

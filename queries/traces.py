@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from queries import cursors, dimensions, pages, spans, stored
+from queries import answers, cursors, dimensions, pages, spans, stored
 from queries.database import Connection
 from queries.errors import NotFound
 from queries.pages import Request, Row, Selection, Total
@@ -34,24 +34,28 @@ class Trace(Struct):
     root_service: dimensions.Service
     services: list[str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> answers.Trace:
         """The trace as the list shows it."""
-        return {
-            "trace_id": self.trace_id.hex(),
-            "start_time_unix_nano": self.start_unix_nano,
-            "end_time_unix_nano": self.end_unix_nano,
-            "duration_nanos": self.end_unix_nano - self.start_unix_nano,
-            "span_count": self.span_count,
-            "error_count": self.error_count,
-            "status": "error" if self.error_count else "ok",
-            "root_span_name": self.root.name,
-            "root_span_kind": spans.name_of(KINDS, self.root.kind),
-            "root_span_id": self.root_span_id.hex(),
-            "has_root": self.has_root,
-            "service_name": self.root_service.name,
-            "service_namespace": self.root_service.namespace,
-            "services": self.services,
-        }
+        return answers.Trace(*self.shown())
+
+    def shown(self) -> tuple[Any, ...]:
+        """The fields of answers.Trace."""
+        return (
+            self.trace_id.hex(),
+            self.start_unix_nano,
+            self.end_unix_nano,
+            self.end_unix_nano - self.start_unix_nano,
+            self.span_count,
+            self.error_count,
+            "error" if self.error_count else "ok",
+            self.root.name,
+            spans.name_of(KINDS, self.root.kind),
+            self.root_span_id.hex(),
+            self.has_root,
+            self.root_service.name,
+            self.root_service.namespace,
+            self.services,
+        )
 
 
 def _around(window: Window) -> tuple[int, int]:
@@ -61,7 +65,7 @@ def _around(window: Window) -> tuple[int, int]:
 
 
 async def find(
-    connection: Connection, asked: TraceSearch, request: Request
+    connection: Connection, asked: TraceSearch, request: Request, counts: bool = True
 ) -> tuple[list[Trace], list[cursors.Key], Total]:
     """The traces of a page, the keys of these and of one more where there is one, and how many there are in all."""
     resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
@@ -76,7 +80,8 @@ async def find(
     rows = rows[request.offset :]
     found = await _load(connection, [row["trace_id"] for row in rows[: request.limit]], *_around(request.window))
     keys: list[cursors.Key] = [(row["start_time_unix_nano"], row["trace_id"], 0) for row in rows]
-    return found, keys, await pages.total(connection, match, arguments, request, rows)
+    total = await pages.total(connection, match, arguments, request, rows) if counts else Total(0, "gte")
+    return found, keys, total
 
 
 async def _load(connection: Connection, trace_ids: Sequence[bytes], low: int, high: int) -> list[Trace]:
@@ -160,35 +165,37 @@ def _descend(
         stack += [(depth + 1, child) for child in reversed(children.pop(span.record.span_id, ()))]
 
 
-def to_json(trace: Trace, found: Sequence[spans.Span]) -> dict[str, Any]:
+def to_json(trace: Trace, found: Sequence[spans.Span]) -> answers.WholeTrace:
     """The whole trace: its spans in tree order, resources and scopes once each."""
     resources = {span.resource.id: span.resource for span in found}
     scopes = {span.scope.id: span.scope for span in found}
-    return trace.to_json() | {
-        "has_more": trace.span_count > len(found),
-        "spans": [span.to_json() | {"depth": depth} for depth, span in tree(found)],
-        "resources": [_resource(resource) for resource in resources.values()],
-        "scopes": [_scope(scope) for scope in scopes.values()],
-    }
+    whole = (
+        *trace.shown(),
+        trace.span_count > len(found),
+        [answers.SpanInTree(*(*span.shown(), depth)) for depth, span in tree(found)],
+        [_resource(resource) for resource in resources.values()],
+        [_scope(scope) for scope in scopes.values()],
+    )
+    return answers.WholeTrace(*whole)
 
 
-def _resource(resource: dimensions.Resource) -> dict[str, Any]:
-    return {
-        "resource_id": resource.id,
-        "service_name": resource.service_name,
-        "service_namespace": resource.service_namespace,
-        "schema_url": resource.schema_url or None,
-        "attributes": stored.plain(resource.attributes),
-        "dropped_attributes_count": resource.record.dropped_attributes_count,
-    }
+def _resource(resource: dimensions.Resource) -> answers.Resource:
+    return answers.Resource(
+        resource.id,
+        resource.service_name,
+        resource.service_namespace,
+        resource.schema_url or None,
+        stored.plain(resource.attributes),
+        resource.record.dropped_attributes_count,
+    )
 
 
-def _scope(scope: dimensions.Scope) -> dict[str, Any]:
-    return {
-        "scope_id": scope.id,
-        "name": scope.record.name or None,
-        "version": scope.record.version or None,
-        "schema_url": scope.schema_url or None,
-        "attributes": stored.plain({a.key: a.value for a in scope.record.attributes}),
-        "dropped_attributes_count": scope.record.dropped_attributes_count,
-    }
+def _scope(scope: dimensions.Scope) -> answers.Scope:
+    return answers.Scope(
+        scope.id,
+        scope.record.name or None,
+        scope.record.version or None,
+        scope.schema_url or None,
+        stored.plain({a.key: a.value for a in scope.record.attributes}),
+        scope.record.dropped_attributes_count,
+    )
