@@ -8,11 +8,12 @@ from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
 from exporter.otlp.records import AnyValue
-from queries import answers, dimensions, stored
+from queries import answers, dimensions, selecting, stored
 from queries.database import Connection
 from queries.dimensions import Resource, Scope
 from queries.pages import Row, Selection, Source
 from queries.params import LogSearch
+from queries.selecting import Series
 from sql import query
 
 SOURCE = Source(r.LOGS, columns.LOGS, query("reading_logs", "match-logs"), ("time_unix_nano", "trace_key", "log_id"))
@@ -62,17 +63,11 @@ class Log(Struct):
 
 async def select(connection: Connection, asked: LogSearch) -> Selection:
     """Which log records a search asks for."""
-    series = None
-    if asked.severity is not None or asked.event_name:
-        names = stored.escaped(asked.event_name)
-        found = await connection.fetch(query("reading_dimensions", "match-log-series"), asked.severity, names)
-        series = [row[0] for row in found]
-    return Selection(
-        await dimensions.resource_ids(connection, asked.service, asked.namespace),
-        series,
-        (asked.trace_id, None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True)),
-        narrow=asked.trace_id is not None,
+    series = Series(
+        r.LOGS, query("reading_dimensions", "match-log-series"), (asked.severity, stored.escaped(asked.event_name))
     )
+    values = asked.trace_id, None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True)
+    return await selecting.select(connection, asked, series, values, narrow=asked.trace_id is not None)
 
 
 async def load(connection: Connection, rows: Sequence[Row]) -> list[Log]:

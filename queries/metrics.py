@@ -9,11 +9,13 @@ from msgspec import Struct
 from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
-from queries import answers, cursors, dimensions, pages, spans, stored
+from queries import answers, cursors, pages, spans, stored
 from queries.database import Connection
+from queries.filters import ATTR, PAGE, Match, on_attributes
 from queries.pages import Request, Row, Source, Total
 from queries.params import ALL_TIME, MetricSearch, PointSearch
 from queries.points import TABLES, Point
+from queries.selecting import resource_ids, scope_ids
 from sql import query
 
 SOURCE = Source(
@@ -32,20 +34,23 @@ class Selection(Struct):
     tables: Sequence[str]
     series: list[int] | None
 
-    def match(self) -> str:
+    def match(self) -> Match:
         """The statement that finds their keys."""
         text = query("reading_points", "match-points")
-        return " UNION ALL ".join(text.replace("__table__", table) for table in self.tables)
+        return Match(" UNION ALL ".join(text.replace("__table__", t) for t in self.tables), (self.series,), PAGE)
 
 
 async def select(connection: Connection, asked: PointSearch) -> Selection:
     """Which points a search asks for."""
     every = sorted({table.name for table in TABLES.values()})
-    if not asked.name and not asked.service and not asked.namespace:
+    filters = asked.filters_on(ATTR)
+    resources, scopes = await resource_ids(connection, asked), await scope_ids(connection, asked)
+    if not asked.name and not filters and resources is None and scopes is None:
         return Selection(every, None)
-    resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
     names = stored.escaped(asked.name)
-    rows = await connection.fetch(query("reading_dimensions", "match-metric-series"), names, resources)
+    match = Match(query("reading_dimensions", "match-metric-series"), (names, resources, scopes))
+    match = match.around(map(on_attributes, filters))
+    rows = await connection.fetch(match.text, *match.arguments)
     tables = {TABLES[row["metric_type_id"]].name for row in rows}
     return Selection(sorted(tables), [row["series_id"] for row in rows])
 
@@ -55,10 +60,11 @@ async def find(connection: Connection, selection: Selection, request: Request) -
     rows: list[Row] = []
     if not selection.tables:
         return rows
-    statement = SOURCE.page(selection.match(), "page-by-time")
+    match = selection.match()
+    statement = SOURCE.page(match.text, "page-by-time")
     after = request.after or cursors.NO_KEY
     async for low, high in pages.slices(connection, SOURCE, request):
-        rows += await connection.fetch(statement, low, high, *after, request.wanted - len(rows), selection.series)
+        rows += await connection.fetch(statement, low, high, *after, request.wanted - len(rows), *match.arguments)
         if len(rows) >= request.wanted:
             break
     return rows[request.offset :]
@@ -68,7 +74,7 @@ async def total(connection: Connection, selection: Selection, request: Request, 
     """How many points there are in the window; the last question of its transaction."""
     if not selection.tables:
         return Total(0, "eq")
-    return await pages.total(connection, selection.match(), [selection.series], request, rows)
+    return await pages.total(connection, selection.match(), request, rows)
 
 
 def key_of(row: Row) -> cursors.Key:
@@ -143,7 +149,7 @@ def _line(points: Sequence[Point]) -> answers.Line:
 
 async def catalogue(connection: Connection, asked: MetricSearch) -> list[answers.Metric]:
     """Every metric that is asked for, by name."""
-    resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
+    resources = await resource_ids(connection, asked)
     window = asked.window(None)
     # What is seen is noted once an hour at most.
     since = None if window == ALL_TIME else datetime.fromtimestamp(max(0, window.start // 10**9 - 3600), UTC)

@@ -6,11 +6,12 @@ A name that no field has is refused with the nearest one, so that a slip of the 
 import difflib
 import time
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
 from queries.errors import QueryError
+from queries.filters import ATTR, EVENT, RESOURCE, SCOPE, Filter, parse
 from queries.values import (
     duration,
     hex_id,
@@ -58,6 +59,14 @@ class Paged(Shown, kw_only=True):
     offset: Annotated[int, whole(0, MAX_OFFSET)] = 0
     cursor: Annotated[str | None, text] = None
     count: Annotated[str | None, one_of("exact")] = None
+    filters: list[tuple[str, Filter]] = []
+    """Filters on attributes, each with its prefix: what it is on."""
+
+    prefixes: ClassVar[tuple[str, ...]] = ()
+
+    def filters_on(self, prefix: str) -> list[Filter]:
+        """The filters on the attributes of records, resources, scopes or events."""
+        return [found for on, found in self.filters if on == prefix]
 
 
 class Windowed(Paged, kw_only=True):
@@ -89,6 +98,7 @@ class Serviced(Windowed, kw_only=True):
 
     service: Annotated[list[str], text] = []
     namespace: Annotated[list[str], text] = []
+    prefixes: ClassVar[tuple[str, ...]] = (ATTR, RESOURCE, SCOPE)
 
 
 class OfTrace(Serviced, kw_only=True):
@@ -105,9 +115,13 @@ class OfTrace(Serviced, kw_only=True):
 class TraceSearch(Serviced, kw_only=True):
     """GET /api/traces."""
 
+    root_service: Annotated[list[str], text] = []
+    name: Annotated[list[str], text] = []
     status: Annotated[str | None, one_of("error", "ok")] = None
     min_duration: Annotated[int | None, duration] = None
     max_duration: Annotated[int | None, duration] = None
+
+    prefixes = (*Serviced.prefixes, EVENT)
 
 
 class SpanSearch(OfTrace, kw_only=True):
@@ -119,6 +133,8 @@ class SpanSearch(OfTrace, kw_only=True):
     min_duration: Annotated[int | None, duration] = None
     max_duration: Annotated[int | None, duration] = None
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+    prefixes = (*OfTrace.prefixes, EVENT)
 
 
 class WholeTrace(Shown, kw_only=True):
@@ -136,6 +152,8 @@ class TraceSpans(Paged, kw_only=True):
     semantic_type: Annotated[list[str], text] = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
+    prefixes = SpanSearch.prefixes
+
 
 class LogSearch(OfTrace, kw_only=True):
     """GET /api/logs."""
@@ -149,6 +167,8 @@ class MetricSearch(Serviced, kw_only=True):
     """GET /api/metrics."""
 
     name: Annotated[list[str], text] = []
+
+    prefixes = (RESOURCE,)
 
 
 class PointSearch(Serviced, kw_only=True):
@@ -174,7 +194,13 @@ class Field(NamedTuple):
 def fields(search: type[Struct]) -> dict[str, Field]:
     """The parameters of an endpoint by name."""
     declared = get_type_hints(search, include_extras=True)
-    return {name: Field(get_args(hint)[1], get_origin(get_args(hint)[0]) is list) for name, hint in declared.items()}
+    found = {name: get_args(declared[name]) for name in search.__struct_fields__ if name != "filters"}
+    return {name: Field(parser, get_origin(hint) is list) for name, (hint, parser) in found.items()}
+
+
+def prefixes(search: type[Struct]) -> tuple[str, ...]:
+    """What an endpoint's filters on attributes begin with."""
+    return getattr(search, "prefixes", ())
 
 
 def formats_of(search: type[Shown]) -> tuple[str, ...]:
@@ -184,11 +210,15 @@ def formats_of(search: type[Shown]) -> tuple[str, ...]:
 
 def read(search: type[P], given: Iterable[tuple[str, str]]) -> P:
     """The parameters of one request. Raises QueryError for the first that is unknown, unreadable or given twice."""
-    known = fields(search)
+    known, on = fields(search), prefixes(search)
     values: dict[str, Any] = {}
     for name, value in given:
         if name not in known:
-            raise QueryError(f"there is no parameter {name!r} here", name, _nearest(name, known))
+            prefix, dot, _ = name.partition(".")
+            if dot and prefix in on:
+                values.setdefault("filters", []).append((prefix, parse(name, value)))
+                continue
+            raise QueryError(f"there is no parameter {name!r} here", name, _nearest(name, known, on))
         field = known[name]
         parsed = _parsed(name, value, field.parse)
         if field.repeatable:
@@ -210,7 +240,11 @@ def _parsed(name: str, value: str, parse: Callable[[str], Any]) -> Any:
         raise QueryError(f"{name}: {problem}", name, hint or None) from None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, known: Iterable[str], on: Iterable[str]) -> str:
+    prefix, dot, key = name.partition(".")
+    if dot and (near := difflib.get_close_matches(prefix.lower(), on, 1, 0.5)):
+        return f"did you mean {near[0]}.{key}?"
     names = [other for other in known if other != "count"]
     near = difflib.get_close_matches(name.lower(), names, 1, 0.5) or [n for n in names if n in name or name in n]
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
+    attributes = [f"{prefix}.KEY" for prefix in on]
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join([*names, *attributes])}"

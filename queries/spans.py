@@ -8,11 +8,12 @@ from msgspec import Struct
 from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
-from queries import answers, cursors, dimensions, stored
+from queries import answers, cursors, dimensions, selecting, stored
 from queries.database import Connection
 from queries.dimensions import Resource, Scope
 from queries.pages import Row, Selection, Source
 from queries.params import SpanSearch
+from queries.selecting import Series
 from queries.semantics import detect
 from queries.values import KINDS, STATUSES
 from sql import query
@@ -116,23 +117,17 @@ def _link(link: r.Link) -> answers.Link:
 
 async def select(connection: Connection, asked: SpanSearch) -> Selection:
     """Which spans a search asks for."""
-    series = None
-    if asked.name or asked.kind:
-        names = stored.escaped(asked.name)
-        found = await connection.fetch(query("reading_dimensions", "match-span-series"), names, asked.kind or None)
-        series = [row[0] for row in found]
-    return Selection(
-        await dimensions.resource_ids(connection, asked.service, asked.namespace),
-        series,
-        (
-            asked.trace_id,
-            None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True),
-            asked.status,
-            asked.min_duration,
-            asked.max_duration,
-        ),
-        narrow=asked.trace_id is not None,
+    series = Series(
+        r.SPANS, query("reading_dimensions", "match-span-series"), (stored.escaped(asked.name), asked.kind or None)
     )
+    values = (
+        asked.trace_id,
+        None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True),
+        asked.status,
+        asked.min_duration,
+        asked.max_duration,
+    )
+    return await selecting.select(connection, asked, series, values, narrow=asked.trace_id is not None)
 
 
 async def load(connection: Connection, rows: Sequence[Row]) -> list[Span]:

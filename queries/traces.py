@@ -5,16 +5,19 @@ from typing import Any
 
 from msgspec import Struct
 
-from queries import answers, cursors, dimensions, pages, spans, stored
+from queries import answers, cursors, dimensions, pages, selecting, spans, stored
 from queries.database import Connection
 from queries.errors import NotFound
+from queries.filters import PAGE, RESOURCE, Kept, Match, on_spans, union
 from queries.pages import Request, Row, Selection, Total
-from queries.params import TraceSearch, Window
+from queries.params import Serviced, SpanSearch, TraceSearch, Window
 from queries.values import KINDS
 from sql import query
 
 MAX_SPANS = 10_000
 """A trace is answered whole up to so many spans, its earliest."""
+_FEW_SPANS = 500
+"""So many spans are looked up to tell in which traces they are."""
 _HOUR_NANO = 3_600_000_000_000
 _DAY_NANO = 24 * _HOUR_NANO
 _INT64_MAX = (1 << 63) - 1
@@ -65,23 +68,57 @@ def _around(window: Window) -> tuple[int, int]:
 
 
 async def find(
-    connection: Connection, asked: TraceSearch, request: Request, counts: bool = True
+    connection: Connection, asked: TraceSearch, request: Request, counts: bool
 ) -> tuple[list[Trace], list[cursors.Key], Total]:
     """The traces of a page, the keys of these and of one more where there is one, and how many there are in all."""
-    resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
-    if resources == []:
+    low, high = _around(request.window)
+    of_service = await selecting.resource_ids(connection, asked)
+    of_root = None
+    if asked.root_service:
+        of_root = await selecting.resource_ids(connection, Serviced(service=asked.root_service))
+    trace_ids, kept = await _with_spans(connection, asked, request.window)
+    if [] in (of_service, of_root, trace_ids):
         return [], [], Total(0, "eq")
-    match = query("reading_traces", "match-traces")
     failed = None if asked.status is None else asked.status == "error"
-    arguments = [*_around(request.window), resources, failed, asked.min_duration, asked.max_duration]
-    page = spans.SOURCE.page(match, "page-by-time")
+    arguments = (low, high, of_service, of_root, failed, asked.min_duration, asked.max_duration, trace_ids)
+    matches = [Match(query("reading_traces", name), arguments, PAGE).around(kept) for name in _MATCHES]
     after = request.after or cursors.NO_KEY
-    rows = await connection.fetch(page, request.window.start, request.high, *after, request.wanted, *arguments)
-    rows = rows[request.offset :]
-    found = await _load(connection, [row["trace_id"] for row in rows[: request.limit]], *_around(request.window))
-    keys: list[cursors.Key] = [(row["start_time_unix_nano"], row["trace_id"], 0) for row in rows]
-    total = await pages.total(connection, match, arguments, request, rows) if counts else Total(0, "gte")
-    return found, keys, total
+    rows: list[Row] = []
+    for match in matches:
+        page = spans.SOURCE.page(match.text, "page-by-time")
+        rows += await connection.fetch(
+            page, request.window.start, request.high, *after, request.wanted, *match.arguments
+        )
+    rows.sort(key=_key, reverse=True)
+    rows = rows[request.offset : request.wanted]
+    found = await _load(connection, [row["trace_id"] for row in rows[: request.limit]], low, high)
+    total = await pages.total(connection, union(matches), request, rows) if counts else Total(0, "gte")
+    return found, [_key(row) for row in rows], total
+
+
+_MATCHES = ("match-traces", "match-split-traces")
+
+
+def _key(row: Row) -> cursors.Key:
+    return row["start_time_unix_nano"], row["trace_id"], 0
+
+
+async def _with_spans(
+    connection: Connection, asked: TraceSearch, window: Window
+) -> tuple[list[bytes] | None, list[Kept]]:
+    """The traces that have a span of what is asked of one (None = any), or, where that are too many to be named, a
+    condition that finds out."""
+    filters = [(on, f) for on, f in asked.filters if on != RESOURCE]
+    if not filters and not asked.name:
+        return None, []
+    # Service and resource are of any span of the trace; all else is of one and the same.
+    search = SpanSearch(name=asked.name, filters=filters)
+    within = Window(window.start, min(_INT64_MAX, window.end + _DAY_NANO))
+    selection = await spans.select(connection, search)
+    rows = await pages.find(connection, spans.SOURCE, selection, Request(within, None, 0, _FEW_SPANS, False))
+    if len(rows) <= _FEW_SPANS:
+        return sorted({row["trace_id"] for row in rows}), []
+    return None, [on_spans(union([part.match(spans.SOURCE).of_window(*within) for part in selection.parts]))]
 
 
 async def _load(connection: Connection, trace_ids: Sequence[bytes], low: int, high: int) -> list[Trace]:
@@ -129,9 +166,9 @@ async def load(connection: Connection, trace_id: bytes) -> tuple[Trace, list[spa
     trace = found[0]
     # Every span begins before the trace ends: the window keeps other partitions out of it.
     window = trace.start_unix_nano, min(_INT64_MAX, trace.end_unix_nano + 1)
-    statement = spans.SOURCE.page(spans.SOURCE.statement(), "page-earliest")
-    of_trace = Selection(filters=(trace_id, None, None, None, None)).arguments()
-    rows = await connection.fetch(statement, *window, *cursors.NO_KEY, MAX_SPANS, *of_trace, None)
+    match = Selection(filters=(trace_id, None, None, None, None)).match(spans.SOURCE)
+    page = spans.SOURCE.page(match.text, "page-earliest")
+    rows = await connection.fetch(page, *window, *cursors.NO_KEY, MAX_SPANS, *match.arguments)
     return trace, await spans.load(connection, rows)
 
 

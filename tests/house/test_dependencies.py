@@ -15,6 +15,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("database",),
     ("promotion", "attributes"),
     ("dimensions", "cardinality"),
+    ("verdicts",),
     ("place", "check"),
     ("traces",),
     ("logs",),
