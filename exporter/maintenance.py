@@ -7,10 +7,12 @@ import logging
 import time
 from functools import partial
 
+from exporter import row_indexes
 from exporter.database import Connection, Database
 from exporter.dimensions import KINDS, prune
 from exporter.embedded import attached
 from exporter.partitions import Partitions
+from exporter.promotion import load
 from exporter.settings import Settings
 from sql import query
 
@@ -30,6 +32,7 @@ async def run_once(settings: Settings) -> None:
         try:
             partitions = Partitions(database, settings.partition_interval, settings.partitions_ahead)
             dropped = await maintain(database, partitions, settings)
+            await row_indexes.make(url, load(overrides=settings.attribute_overrides))
         finally:
             await database.close()
     print(f"partitions are made {settings.partitions_ahead} ahead; dropped: {', '.join(dropped) or 'none'}")

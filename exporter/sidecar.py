@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from exporter import migrations, verdicts
+from exporter import migrations, row_indexes, verdicts
 from exporter.admission import Admission
 from exporter.attributes import Limits
 from exporter.database import Connection, Database
@@ -183,6 +183,7 @@ class Sidecar:
             may_migrate = await connection.fetchval(query("migrations", "may-migrate"))
         if may_migrate:
             await migrations.migrate(self.database_url)
+            self._tasks.append(asyncio.create_task(self._index()))
         async with self._control.transaction() as connection:
             await migrations.require(connection)
             digest_key = await connection.fetchval(query("ledger", "read-digest-key"))
@@ -212,6 +213,17 @@ class Sidecar:
                 log.warning("maintenance is put off: %s", error)
             except Exception:
                 log.exception("maintenance is put off")
+
+    async def _index(self) -> None:
+        """Make indexes that are missing, round after round, each for as long as it takes."""
+        while True:
+            await asyncio.sleep(_ROUND_S)
+            try:
+                await row_indexes.make(self.database_url, self._promotion)
+            except PostelError as error:
+                log.warning("indexes are put off: %s", error)
+            except Exception:
+                log.exception("indexes are put off")
 
     async def _share_verdicts(self, ingest: Ingest) -> None:
         """Learn which keys left the series of other replicas; these hear of ours before a body is committed."""

@@ -190,7 +190,7 @@ async def row_keys(connection: Connection, signal: str, asked: Sequence[Filter])
     if not hashes:
         return RowKeys(frozenset(), frozenset())
     statement = query("reading_filters", "find-row-keys").replace("__signal__", signal)
-    rows = await connection.fetch(statement, sorted(hashes))
+    rows = await connection.fetch(statement, sorted(hashes), signal)
     return RowKeys(
         frozenset(hashes[row["key_hash"]] for row in rows),
         frozenset(hashes[row["key_hash"]] for row in rows if row["is_indexed"]),

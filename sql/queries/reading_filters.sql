@@ -40,5 +40,6 @@ SELECT m.__id__ FROM __matches__ AS m;
 
 -- name: find-row-keys
 -- Keys of these hashes that may lie on rows, and whether these have an index.
-SELECT k.key_hash, k.__signal___on_row_indexed AS is_indexed FROM attribute_keys AS k
+SELECT k.key_hash, i.is_complete AS is_indexed
+FROM attribute_keys AS k LEFT JOIN otel_row_indexes AS i ON i.signal = $2 AND i.key_hash = k.key_hash
 WHERE k.key_hash = ANY($1::bytea[]) AND k.__signal___on_row;
