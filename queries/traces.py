@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from queries import answers, cursors, dimensions, pages, selecting, spans, stored
 from queries.database import Connection
 from queries.errors import NotFound
 from queries.filters import PAGE, RESOURCE, Kept, Match, on_spans, union
-from queries.pages import Request, Row, Selection, Total
+from queries.pages import Request, Row, Total
 from queries.params import Serviced, SpanSearch, TraceSearch, Window
 from queries.values import KINDS
 from sql import query
@@ -158,17 +159,22 @@ def _merged(
     )
 
 
-async def load(connection: Connection, trace_id: bytes) -> tuple[Trace, list[spans.Span]]:
-    """A trace and its spans, earliest first; the first MAX_SPANS. Raises NotFound."""
+async def load(
+    connection: Connection, trace_id: bytes, asked: SpanSearch | None = None
+) -> tuple[Trace, list[spans.Span]]:
+    """A trace and its spans, or those of them that are asked for, earliest first; the first MAX_SPANS. Raises NotFound."""
     found = await _load(connection, [trace_id], 0, _INT64_MAX)
     if not found:
         raise NotFound(f"no span of trace {trace_id.hex()} is stored", "trace_id", "/api/traces lists traces")
     trace = found[0]
     # Every span begins before the trace ends: the window keeps other partitions out of it.
     window = trace.start_unix_nano, min(_INT64_MAX, trace.end_unix_nano + 1)
-    match = Selection(filters=(trace_id, None, None, None, None)).match(spans.SOURCE)
-    page = spans.SOURCE.page(match.text, "page-earliest")
-    rows = await connection.fetch(page, *window, *cursors.NO_KEY, MAX_SPANS, *match.arguments)
+    asked = replace(asked or SpanSearch(), trace_id=trace_id)
+    rows: list[Row] = []
+    for part in (await spans.select(connection, asked)).parts:
+        match = part.match(spans.SOURCE)
+        page = spans.SOURCE.page(match.text, "page-earliest")
+        rows += await connection.fetch(page, *window, *cursors.NO_KEY, MAX_SPANS, *match.arguments)
     return trace, await spans.load(connection, rows)
 
 

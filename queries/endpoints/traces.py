@@ -28,10 +28,12 @@ async def show_trace(ask: Ask[params.WholeTrace]) -> Response:
 
 async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:
     """The spans of one trace, earliest first."""
-    request = Request.of("trace", ask.given, params.ALL_TIME, cursors.BY_ID, traces.MAX_SPANS)
+    given = ask.given
+    request = Request.of("trace", given, params.ALL_TIME, cursors.BY_ID, traces.MAX_SPANS)
+    search = params.SpanSearch(name=given.name, kind=given.kind, status=given.status, filters=given.filters)
     async with ask.database.reading() as connection:
-        _, found = await traces.load(connection, ask.trace_id())
-    found = [span for span in found if _is_asked_for(span, ask.given)]
+        _, found = await traces.load(connection, ask.trace_id(), search)
+    found = [span for span in found if not given.semantic_type or span.semantic_type in given.semantic_type]
     total = pages.Total(len(found), "eq")
     found = [span for span in found if request.after is None or span.key > request.after][request.offset :]
     more = len(found) > request.limit
@@ -40,15 +42,6 @@ async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:
     shown = [span.to_json() for span in found]
     content = answers.TraceSpans(ask.trace_id().hex(), shown, **frame(total, cursor))
     return ask.answer(content, cursor, _exported(found))
-
-
-def _is_asked_for(span: spans.Span, asked: params.TraceSpans) -> bool:
-    return (
-        (not asked.kind or span.record.kind in asked.kind)
-        and (not asked.name or span.record.name in asked.name)
-        and (asked.status is None or span.status.code == asked.status)
-        and (not asked.semantic_type or span.semantic_type in asked.semantic_type)
-    )
 
 
 async def search_spans(ask: Ask[params.SpanSearch]) -> Response:

@@ -113,6 +113,9 @@ def test_filters_on_resource_scope_and_events(shared: Server, service: str) -> N
         return [item["trace_id"] for item in get(shared, path, service=service, **given)[member]]
 
     first, second = plain.trace_id.hex(), other.trace_id.hex()
+    whole = get(shared, f"/api/traces/{second}/spans", **{"attr.a": "1", "event.n": "2", "resource.host.name": "h2"})
+    assert whole["total"] == 1
+    assert get(shared, f"/api/traces/{second}/spans", **{"event.n": "3"})["spans"] == []
     for path, member in (("/api/spans", "spans"), ("/api/traces", "traces")):
         assert found(path, member, **{"resource.host.name": "h1"}) == [first]
         assert found(path, member, **{"resource.process.pid__gt": "6"}) == [second]
