@@ -162,7 +162,7 @@ def _merged(
 async def load(
     connection: Connection, trace_id: bytes, asked: SpanSearch | None = None
 ) -> tuple[Trace, list[spans.Span]]:
-    """A trace and its spans, or those of them that are asked for, earliest first; the first MAX_SPANS. Raises NotFound."""
+    """A trace and those of its spans that are asked for, earliest first, MAX_SPANS at most. Raises NotFound."""
     found = await _load(connection, [trace_id], 0, _INT64_MAX)
     if not found:
         raise NotFound(f"no span of trace {trace_id.hex()} is stored", "trace_id", "/api/traces lists traces")
