@@ -70,7 +70,11 @@ async def select(connection: Connection, asked: LogSearch) -> Selection:
     return Selection(
         await dimensions.resource_ids(connection, asked.service, asked.namespace),
         series,
-        (asked.trace_id, None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True)),
+        (
+            asked.trace_id,
+            None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True),
+            stored.containing(asked.q) if asked.q else None,
+        ),
         narrow=asked.trace_id is not None,
     )
 

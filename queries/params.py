@@ -142,6 +142,7 @@ class LogSearch(OfTrace, kw_only=True):
 
     severity: Annotated[int | None, severity_number] = None
     event_name: Annotated[list[str], text] = []
+    q: Annotated[str | None, text] = None
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
