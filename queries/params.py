@@ -146,6 +146,12 @@ class LogSearch(OfTrace, kw_only=True):
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
+class TraceLogs(Paged, kw_only=True):
+    """GET /api/logs/trace/{trace_id} and what is below it."""
+
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+
 class MetricSearch(Serviced, kw_only=True):
     """GET /api/metrics."""
 
