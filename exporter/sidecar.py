@@ -51,7 +51,7 @@ class Sidecar:
     """One process: its database connections, caches, writers and background work."""
 
     def __init__(self, settings: Settings, promotion: Promotion, database_url: str) -> None:
-        self.settings, self.database_url, self._promotion = settings, database_url, promotion
+        self.settings, self.database_url, self.promotion = settings, database_url, promotion
         self.telemetry = Telemetry()
         timeout_s = settings.statement_timeout
         self._control = Database(database_url, 1, timeout_s, "postel control")
@@ -193,7 +193,7 @@ class Sidecar:
         dimensions = Dimensions(
             self._control, self.settings.max_cached_resources, self.settings.max_cached_series, limits
         )
-        ingest = Ingest(self.settings, self._promotion, dimensions, self._queue, digest_key, self.telemetry.count)
+        ingest = Ingest(self.settings, self.promotion, dimensions, self._queue, digest_key, self.telemetry.count)
         await self._share_verdicts(ingest)
         return ingest, dimensions
 

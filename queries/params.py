@@ -31,6 +31,8 @@ MAX_TIME = (1 << 63) - 1
 DEFAULT_WINDOW_NANO = 3_600_000_000_000
 JSON, NDJSON, TEXT, OTLP = "json", "ndjson", "text", "otlp"
 DEFAULT_WIDTH = 100
+SIGNALS = ("spans", "logs", "metrics", "resource", "scope")
+"""What has attributes that can be asked for, as promotion lists call it."""
 
 
 class Window(NamedTuple):
@@ -163,6 +165,18 @@ class PointSearch(Serviced, kw_only=True):
 
     name: Annotated[list[str], text] = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+
+class AttributeSearch(Serviced, kw_only=True):
+    """GET /api/attributes."""
+
+    signal: Annotated[list[str], one_of(*SIGNALS)] = []
+
+
+class AttributeValueSearch(Serviced, kw_only=True):
+    """GET /api/attributes/{key}/values."""
+
+    signal: Annotated[str | None, one_of(*SIGNALS)] = None
 
 
 class ServiceSearch(Windowed, kw_only=True):
