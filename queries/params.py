@@ -6,11 +6,12 @@ A name that no field has is refused with the nearest one, so that a slip of the 
 import difflib
 import time
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
 from queries.errors import QueryError
+from queries.semantics import PREFIXES
 from queries.values import (
     duration,
     hex_id,
@@ -43,6 +44,7 @@ class Window(NamedTuple):
 
 
 ALL_TIME = Window(0, MAX_TIME)
+SemanticTypes: TypeAlias = Annotated[list[str], one_of(*PREFIXES)]
 
 
 class Shown(Struct, kw_only=True):
@@ -135,7 +137,7 @@ class TraceSpans(Paged, kw_only=True):
     kind: Annotated[list[int], span_kind] = []
     name: Annotated[list[str], text] = []
     status: Annotated[int | None, span_status] = None
-    semantic_type: Annotated[list[str], text] = []
+    semantic_type: SemanticTypes = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final
 
+from queries.database import Connection
+from sql import query
+
 PREFIXES: Final = MappingProxyType(
     {
         "ai_agent": ("gen_ai.", "llm.", "mcp."),
@@ -30,3 +33,24 @@ def detect(keys: Iterable[str]) -> str | None:
         if any(key.startswith(prefixes) for key in found):
             return semantic_type
     return None
+
+
+def beginnings(semantic_type: str) -> tuple[list[str], list[str]]:
+    """The beginnings of keys that make a span one of this type, and those that make it one of an earlier type first."""
+    types = list(PREFIXES)
+    earlier = types[: types.index(semantic_type)]
+    return list(PREFIXES[semantic_type]), [prefix for other in earlier for prefix in PREFIXES[other]]
+
+
+def path(prefixes: Iterable[str]) -> str | None:
+    """The jsonpath that finds a key of an object that begins so; None = there is nothing to find."""
+    conditions = [f'@.key starts with "{prefix}"' for prefix in prefixes]
+    return f"$.keyvalue() ? ({' || '.join(conditions)})" if conditions else None
+
+
+async def span_series(connection: Connection, semantic_type: str) -> tuple[list[int], list[int]]:
+    """The span series that are of a type, and those that are of it or of no earlier one where a span's own keys say so:
+    a key may lie in a series or on a row, whatever its type."""
+    statement = query("reading_dimensions", "match-span-series-of-type")
+    rows = await connection.fetch(statement, *beginnings(semantic_type))
+    return [row["series_id"] for row in rows if row["fits"]], [row["series_id"] for row in rows if not row["fits"]]
