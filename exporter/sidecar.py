@@ -50,7 +50,7 @@ class Sidecar:
     """One process: its database connections, caches, writers and background work."""
 
     def __init__(self, settings: Settings, promotion: Promotion, database_url: str) -> None:
-        self.settings, self.database_url, self._promotion = settings, database_url, promotion
+        self.settings, self.database_url, self.promotion = settings, database_url, promotion
         self.telemetry = Telemetry()
         timeout_s = settings.statement_timeout
         self._control = Database(database_url, 1, timeout_s, "postel control")
@@ -195,7 +195,7 @@ class Sidecar:
         )
         tell = partial(verdicts.tell, self._control)
         count = self.telemetry.count
-        ingest = Ingest(self.settings, self._promotion, dimensions, tell, self._queue, digest_key, count)
+        ingest = Ingest(self.settings, self.promotion, dimensions, tell, self._queue, digest_key, count)
         await self._share_verdicts(ingest)
         return ingest, dimensions
 
@@ -219,7 +219,7 @@ class Sidecar:
         while True:
             await asyncio.sleep(_ROUND_S)
             try:
-                await row_indexes.make(self.database_url, self._promotion)
+                await row_indexes.make(self.database_url, self.promotion)
             except PostelError as error:
                 log.warning("indexes are put off: %s", error)
             except Exception:

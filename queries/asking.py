@@ -1,6 +1,6 @@
 """One request of the API on its way: what is asked, and its answer in the form that was asked for."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -19,16 +19,20 @@ from queries.values import hex_id
 
 P = TypeVar("P", bound=params.Shown)
 
+Promoted = Callable[[], Mapping[str, Mapping[str, frozenset[str]]]]
+"""What is promoted just now: signal -> key -> the types under which it is."""
+
 NOT_COUNTED = Total(0, "gte")
 
 
 class Ask(Struct, Generic[P], frozen=True):
-    """A request: `given` are its parameters, `form` is the form of its answer."""
+    """A request: `given` are its parameters, `form` is the form of its answer, `promoted` tells what is promoted."""
 
     database: ReadDatabase
     http: HttpRequest
     given: P
     form: Form
+    promoted: Promoted
 
     @property
     def counts(self) -> bool:
@@ -55,14 +59,16 @@ class Ask(Struct, Generic[P], frozen=True):
         cursor = cursors.encode(name, request.window, keys[request.limit - 1]) if more else None
         return self.answer(content(frame(total, cursor) | {"window": TimeWindow(*request.window)}), cursor, otlp)
 
-    def part(self, name: str, found: list[Any], used: Window, content: Callable[..., Struct]) -> Response:
+    def part(
+        self, name: str, found: list[Any], used: Window, content: Callable[..., Struct], relation: str = "eq"
+    ) -> Response:
         """A page of a list that is short enough to be made whole; its cursor is the place in it."""
         given: Any = self.given
         request = Request.of(name, given, used, cursors.BY_PLACE)
         begin = request.offset if request.after is None else request.after[0]
         rest = found[begin : begin + request.limit + 1]
         keys = [(begin + place, 0, 0) for place in range(1, len(rest) + 1)]
-        total = Total(len(found), "eq")
+        total = Total(len(found), relation)
         return self.page(name, request, keys, total, lambda page: content(rest[: request.limit], **page))
 
     def trace_id(self) -> bytes:
@@ -100,9 +106,9 @@ class Endpoint(Struct, frozen=True):
     content: type[Struct]
     handler: Handler
 
-    async def answer(self, database: ReadDatabase, http: HttpRequest) -> Response:
+    async def answer(self, database: ReadDatabase, http: HttpRequest, promoted: Promoted) -> Response:
         """The answer to a request. Raises QueryError and Unavailable."""
         given = params.read(self.search, http.query_params.multi_items())
         allowed = params.formats_of(self.search)
         form = formats.chosen(given.format, http.headers.get("accept", ""), allowed)
-        return await self.handler(Ask(database, http, given, form))
+        return await self.handler(Ask(database, http, given, form, promoted))

@@ -66,7 +66,11 @@ async def select(connection: Connection, asked: LogSearch) -> Selection:
     series = Series(
         r.LOGS, query("reading_dimensions", "match-log-series"), (asked.severity, stored.escaped(asked.event_name))
     )
-    values = asked.trace_id, None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True)
+    values = (
+        asked.trace_id,
+        None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True),
+        stored.containing(asked.q) if asked.q else None,
+    )
     return await selecting.select(connection, asked, series, values, narrow=asked.trace_id is not None)
 
 

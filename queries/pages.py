@@ -37,6 +37,10 @@ class Source(Struct, frozen=True):
     match: str
     key: tuple[str, str, str]
 
+    def statement(self) -> str:
+        """The match-… statement with the table's columns."""
+        return self.match.replace("__columns__", ", ".join(self.table.columns))
+
     def page(self, match: str, order: str = "page-by-second") -> str:
         """The statement of a page of what `match` finds."""
         moment, group, last = self.key
@@ -60,18 +64,17 @@ class Selection(Struct):
     filters: Sequence[object] = ()
     narrow: bool = False
     kept: Sequence[Kept] = ()
-    other: "Selection | None" = None
-    """What is asked for besides; no record is in both."""
+    others: "Sequence[Selection]" = ()
+    """What is asked for besides; no record is in two of them."""
 
     @property
     def parts(self) -> "list[Selection]":
         """This and the other one, as far as anything can be found."""
-        parts = [self] if self.other is None else [self, self.other]
-        return [part for part in parts if part.resources != [] and part.series != []]
+        return [part for part in (self, *self.others) if part.resources != [] and part.series != []]
 
     def match(self, source: Source, driver: str = "resource_id") -> Match:
         """The statement that finds the records; the last one of `base_arguments` is a value of `driver`."""
-        text = source.match.replace("__columns__", ", ".join(source.table.columns)).replace("__driver__", driver)
+        text = source.statement().replace("__driver__", driver)
         return Match(text, (*self.base_arguments(), None), PAGE).around(self.kept)
 
     def base_arguments(self) -> tuple[object, ...]:

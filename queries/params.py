@@ -6,12 +6,13 @@ A name that no field has is refused with the nearest one, so that a slip of the 
 import difflib
 import time
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
 from queries.errors import QueryError
 from queries.filters import ATTR, EVENT, RESOURCE, SCOPE, Filter, parse
+from queries.semantics import PREFIXES
 from queries.values import (
     duration,
     hex_id,
@@ -32,6 +33,8 @@ MAX_TIME = (1 << 63) - 1
 DEFAULT_WINDOW_NANO = 3_600_000_000_000
 JSON, NDJSON, TEXT, OTLP = "json", "ndjson", "text", "otlp"
 DEFAULT_WIDTH = 100
+SIGNALS = ("spans", "logs", "metrics", "resource", "scope")
+"""What has attributes that can be asked for, as promotion lists call it."""
 
 
 class Window(NamedTuple):
@@ -42,6 +45,7 @@ class Window(NamedTuple):
 
 
 ALL_TIME = Window(0, MAX_TIME)
+SemanticTypes: TypeAlias = Annotated[list[str], one_of(*PREFIXES)]
 
 
 class Shown(Struct, kw_only=True):
@@ -132,6 +136,7 @@ class SpanSearch(OfTrace, kw_only=True):
     status: Annotated[int | None, span_status] = None
     min_duration: Annotated[int | None, duration] = None
     max_duration: Annotated[int | None, duration] = None
+    semantic_type: SemanticTypes = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
     prefixes = (*OfTrace.prefixes, EVENT)
@@ -149,7 +154,7 @@ class TraceSpans(Paged, kw_only=True):
     kind: Annotated[list[int], span_kind] = []
     name: Annotated[list[str], text] = []
     status: Annotated[int | None, span_status] = None
-    semantic_type: Annotated[list[str], text] = []
+    semantic_type: SemanticTypes = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
     prefixes = SpanSearch.prefixes
@@ -160,6 +165,13 @@ class LogSearch(OfTrace, kw_only=True):
 
     severity: Annotated[int | None, severity_number] = None
     event_name: Annotated[list[str], text] = []
+    q: Annotated[str | None, text] = None
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+
+class TraceLogs(Paged, kw_only=True):
+    """GET /api/logs/trace/{trace_id} and what is below it."""
+
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
@@ -176,6 +188,18 @@ class PointSearch(Serviced, kw_only=True):
 
     name: Annotated[list[str], text] = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+
+class AttributeSearch(Serviced, kw_only=True):
+    """GET /api/attributes."""
+
+    signal: Annotated[list[str], one_of(*SIGNALS)] = []
+
+
+class AttributeValueSearch(Serviced, kw_only=True):
+    """GET /api/attributes/{key}/values."""
+
+    signal: Annotated[str | None, one_of(*SIGNALS)] = None
 
 
 class ServiceSearch(Windowed, kw_only=True):

@@ -2,28 +2,35 @@
 
 import difflib
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
 from exporter.errors import Unavailable
-from queries.asking import Endpoint
+from queries.asking import Endpoint, Promoted
 from queries.database import ReadDatabase
-from queries.endpoints import logs, metrics, services, traces
+from queries.endpoints import attributes, logs, metrics, services, traces
 from queries.errors import NotFound, QueryError, QueryTimeout, shape
 from queries.formats import respond
 
-ENDPOINTS: tuple[Endpoint, ...] = (*traces.ENDPOINTS, *logs.ENDPOINTS, *metrics.ENDPOINTS, *services.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *traces.ENDPOINTS,
+    *logs.ENDPOINTS,
+    *metrics.ENDPOINTS,
+    *services.ENDPOINTS,
+    *attributes.ENDPOINTS,
+)
 Answer = Callable[[ReadDatabase, HttpRequest], Awaitable[Response]]
 
 _RETRY = {"retry-after": "1"}
 
 
-def routes(database: ReadDatabase) -> list[Route]:
-    """The routes, to be mounted under /api and /api/v2."""
+def routes(database: ReadDatabase, promoted: Promoted) -> list[Route]:
+    """The routes, to be mounted under /api and /api/v2; `promoted` tells what is promoted just now."""
     return [
-        *(Route(endpoint.path, _answering(endpoint.answer, database)) for endpoint in ENDPOINTS),
+        *(Route(found.path, _answering(partial(found.answer, promoted=promoted), database)) for found in ENDPOINTS),
         Route("/{path:path}", _answering(_unknown, database)),
     ]
 
@@ -45,6 +52,6 @@ def _answering(answer: Answer, database: ReadDatabase) -> Callable[[HttpRequest]
 
 async def _unknown(_database: ReadDatabase, http: HttpRequest) -> Response:
     path = "/" + http.path_params["path"].rstrip("/")
-    known = [endpoint.path for endpoint in ENDPOINTS]
+    known = [endpoint.path.replace(":path}", "}") for endpoint in ENDPOINTS]
     near = difflib.get_close_matches(path, known, 1, 0.5) or known
     raise NotFound(f"there is no {http.url.path}", hint=f"try {', '.join('/api' + found for found in near)}")

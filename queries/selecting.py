@@ -95,4 +95,4 @@ async def select(
         return selection
     f, found = by_index
     selection.narrow, selection.kept = True, [on_hash(f), *kept]
-    return Selection(resources, found, values, False, [off_row(f), *kept], selection)
+    return Selection(resources, found, values, False, [off_row(f), *kept], [selection])

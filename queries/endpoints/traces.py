@@ -30,10 +30,15 @@ async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:
     """The spans of one trace, earliest first."""
     given = ask.given
     request = Request.of("trace", given, params.ALL_TIME, cursors.BY_ID, traces.MAX_SPANS)
-    search = params.SpanSearch(name=given.name, kind=given.kind, status=given.status, filters=given.filters)
+    search = params.SpanSearch(
+        name=given.name,
+        kind=given.kind,
+        status=given.status,
+        semantic_type=given.semantic_type,
+        filters=given.filters,
+    )
     async with ask.database.reading() as connection:
         _, found = await traces.load(connection, ask.trace_id(), search)
-    found = [span for span in found if not given.semantic_type or span.semantic_type in given.semantic_type]
     total = pages.Total(len(found), "eq")
     found = [span for span in found if request.after is None or span.key > request.after][request.offset :]
     more = len(found) > request.limit

@@ -48,6 +48,16 @@ SELECT series_id, attributes FROM otel_span_series_dim
 WHERE ($1::bigint[] IS NULL OR scope_id = ANY($1)) AND ($2::text[] IS NULL OR name = ANY($2))
     AND ($3::int[] IS NULL OR kind_id = ANY($3));
 
+-- name: match-span-series-of-type
+-- Span series without a key that begins as one of an earlier semantic type does ($2), and whether they have one that
+-- begins as one of this type does ($1). Every key of a series is registered: it is quicker to look for whole keys.
+SELECT d.series_id, coalesce(d.attributes ?| k.own, false) AS fits
+FROM otel_span_series_dim AS d, (
+    SELECT array_agg(key) FILTER (WHERE key ^@ ANY($1::text[])) AS own,
+        array_agg(key) FILTER (WHERE key ^@ ANY($2::text[])) AS earlier
+    FROM attribute_keys) AS k
+WHERE NOT coalesce(d.attributes ?| k.earlier, false);
+
 -- name: match-log-series
 -- Log series of these scopes, from a severity on, of these event names; null = any.
 SELECT series_id, attributes FROM otel_log_series_dim

@@ -16,6 +16,12 @@ SELECT m.* FROM __matches__ AS m
 WHERE m.attributes ? __key__::text
     AND jsonb_hash(m.attributes -> __key__::text) = ANY(ARRAY(SELECT jsonb_hash(w) FROM unnest(__wanted__::jsonb[]) AS u (w)));
 
+-- name: keep-of-type
+-- Spans without a key of an earlier semantic type on the row, and with one of this type there or in their series.
+SELECT m.* FROM __matches__ AS m
+WHERE jsonb_path_exists(m.attributes, __earlier__::text::jsonpath) IS NOT TRUE
+    AND (m.series_id = ANY(__series__::bigint[]) OR jsonb_path_exists(m.attributes, __own__::text::jsonpath));
+
 -- name: keep-off-row
 -- What has no such key on its row.
 SELECT m.* FROM __matches__ AS m WHERE (m.attributes ? __key__::text) IS NOT TRUE;
