@@ -75,11 +75,15 @@ def _forms(value: str) -> Iterable[bytes]:
 
 
 class Kept(Struct, frozen=True):
-    """A condition that is put around a statement: a statement of reading_filters.sql, and what it is bound to."""
+    """A condition that is put around a statement: a statement of reading_filters.sql, and what it is bound to.
+
+    `names` are columns of ours, by what stands for them.
+    """
 
     name: str
     values: Mapping[str, object]
     inside: "Match | None" = None
+    names: Mapping[str, str] = MappingProxyType({})
 
 
 class Match(NamedTuple):
@@ -98,6 +102,8 @@ class Match(NamedTuple):
 
     def _around(self, kept: Kept) -> "Match":
         text = query("reading_filters", kept.name)
+        for name, column in kept.names.items():
+            text = text.replace(f"__{name}__", column)
         arguments = list(self.arguments)
         for name, value in kept.values.items():
             arguments.append(value)
@@ -144,12 +150,23 @@ _PARAMETER = re.compile(r"\$(\d+)")
 
 def on_attributes(asked: Filter) -> Kept:
     """A filter on the attributes of a dimension row, or of an event."""
+    if asked.operator == "eq":
+        key = to_json(asked.key)
+        contained = [b"{%b:%b}" % (key, value) for value in asked.wanted]
+        return Kept("keep-equal", {"key": escape_nul(asked.key), "wanted": list(asked.wanted), "contained": contained})
     return Kept("keep-matching", _values(asked))
 
 
-def on_records(asked: Filter, series: Sequence[int]) -> Kept:
-    """A filter on the attributes of records, where these series match."""
-    return Kept("keep-records", _values(asked) | {"series": series})
+def of_series(series: Match) -> Kept:
+    """That the series is one of these."""
+    return Kept("keep-of-series", {}, series)
+
+
+def on_records(asked: Filter, series: Match, ids: Sequence[int] | None) -> Kept:
+    """A filter on the attributes of records, where these series match; None = too many of them to be named."""
+    if ids is None:
+        return Kept("keep-records-of-series", _values(asked), series)
+    return Kept("keep-records", _values(asked) | {"series": ids})
 
 
 def on_hash(asked: Filter) -> Kept:

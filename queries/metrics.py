@@ -63,10 +63,8 @@ async def find(connection: Connection, selection: Selection, request: Request) -
     match = selection.match()
     statement = SOURCE.page(match.text, "page-by-time")
     after = request.after or cursors.NO_KEY
-    async for low, high in pages.slices(connection, SOURCE, request):
+    async for low, high in pages.slices(connection, SOURCE, request, rows):
         rows += await connection.fetch(statement, low, high, *after, request.wanted - len(rows), *match.arguments)
-        if len(rows) >= request.wanted:
-            break
     return rows[request.offset :]
 
 

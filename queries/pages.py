@@ -26,7 +26,10 @@ MOST_BRANCHES = 10
 COUNT_LIMIT = 10_000
 COUNT_MS = 5
 _SECOND_NANO = 1_000_000_000
-_WIDENING = 4
+_WIDENING = 16
+_FIRST_ROWS = 2_000
+"""So many records the first slice has, about."""
+_SHORTEST_NANO, _LONGEST_NANO = 1_000_000, 600 * _SECOND_NANO
 
 
 class Source(Struct, frozen=True):
@@ -72,14 +75,18 @@ class Selection(Struct):
         """This and the other one, as far as anything can be found."""
         return [part for part in (self, *self.others) if part.resources != [] and part.series != []]
 
-    def match(self, source: Source, driver: str = "resource_id") -> Match:
-        """The statement that finds the records; the last one of `base_arguments` is a value of `driver`."""
-        text = source.statement().replace("__driver__", driver)
-        return Match(text, (*self.base_arguments(), None), PAGE).around(self.kept)
-
-    def base_arguments(self) -> tuple[object, ...]:
-        """The parameters of a match-… statement from $7 on, but for the last."""
-        return (self.resources, self.series, *self.filters)
+    def match(self, source: Source, driver: str | None = None) -> Match:
+        """The statement that finds the records; with a driver those of one of its ids, the last parameter."""
+        given = (self.resources, self.series)
+        if driver is not None:
+            # Said twice, the planner would expect far too few rows.
+            given = (None, self.series) if driver == "resource_id" else (self.resources, None)
+        kept = list(self.kept)
+        if driver is not None or given != (None, None):
+            kept.append(Kept("keep-seconds", {}, names={"time": source.key[0]}))
+        if driver is not None:
+            kept.append(Kept("keep-one", {"id": None}, names={"driver": driver}))
+        return Match(source.statement(), (*given, *self.filters), PAGE).around(kept)
 
     def driver(self) -> tuple[str, list[int]] | None:
         """The few ids that an index is asked for one by one; None where there are too many."""
@@ -129,58 +136,65 @@ async def find(connection: Connection, source: Source, selection: Selection, req
 async def _find(connection: Connection, source: Source, part: Selection, request: Request) -> list[Row]:
     low, high = request.window.start, request.high
     after = request.after or cursors.NO_KEY
+    rows: list[Row]
     driver = None if part.narrow else part.driver()
     if driver is not None:
         column, ids = driver
         match = part.match(source, column)
-        values = [low, high, *after, request.wanted, *match.arguments]
-        place = PAGE + len(part.base_arguments())
-        values[place] = ids[0]
-        page = _branches(source.page(match.text), place + 1, len(values), len(ids))
-        return await connection.fetch(page, *values, *ids[1:])
+        values = [low, high, *after, request.wanted, *match.arguments[:-1]]
+        await connection.fetch(query("reading", "prefer-order"), "off")
+        rows = await connection.fetch(_branches(source.page(match.text), len(values) + 1, len(ids)), *values, *ids)
+        await connection.fetch(query("reading", "prefer-order"), "on")
+        return rows
     match = part.match(source)
     page = source.page(match.text)
     if part.narrow:
         return await connection.fetch(page, low, high, *after, request.wanted, *match.arguments)
-    rows: list[Row] = []
-    async for below, above in slices(connection, source, request):
+    rows = []
+    async for below, above in slices(connection, source, request, rows):
         rows += await connection.fetch(page, below, above, *after, request.wanted - len(rows), *match.arguments)
-        if len(rows) >= request.wanted:
-            break
     return rows
 
 
-def _branches(page: str, parameter: int, parameters: int, count: int) -> str:
-    """One statement of `count` pages: in place of one of its `parameters` all but the first have one of their own."""
-    others = (re.sub(rf"\${parameter}\b", f"${parameters + i}", page) for i in range(1, count))
-    return " UNION ALL ".join(f"({one})" for one in [page, *others])
+def _branches(page: str, last: int, count: int) -> str:
+    """One statement of `count` pages, each with a parameter of its own in place of the page's last one."""
+    pages = (re.sub(rf"\${last}\b", f"${last + i}", page) for i in range(count))
+    return " UNION ALL ".join(f"({one})" for one in pages)
 
 
-async def slices(connection: Connection, source: Source, request: Request) -> AsyncIterator[tuple[int, int]]:
-    """Ever longer slices of the window, from the newest on."""
+async def slices(
+    connection: Connection, source: Source, request: Request, rows: Sequence[Row]
+) -> AsyncIterator[tuple[int, int]]:
+    """Ever longer slices of the window, from the newest on, until `rows` holds as many as are wanted.
+
+    As long as it takes to find the rest, as far as `rows` tells; but no slice is much longer than all before it.
+    """
     low, high = request.window.start, request.high
-    edge = high if request.after is not None else await _newest(connection, source, high)
-    width = _SECOND_NANO
-    edge = max(low, edge - width)
-    yield edge, high
+    newest, covered = await _newest(connection, source, high)
+    edge = high if request.after is not None else newest
+    yield (edge := max(low, edge - covered)), high
     oldest = await connection.fetchval(query("reading", "find-oldest-partition"), source.table.name, low)
     low = high if oldest is None else max(low, oldest)
-    while edge > low:
-        width *= _WIDENING
-        above, edge = edge, max(low, edge - width)
+    while edge > low and len(rows) < request.wanted:
+        rest = covered * (request.wanted - len(rows)) * 3 // (2 * len(rows)) if rows else covered * _WIDENING
+        above, edge = edge, max(low, edge - max(covered // 2, min(rest, covered * _WIDENING)))
+        covered += above - edge
         yield edge, above
 
 
-async def _newest(connection: Connection, source: Source, high: int) -> int:
-    """Where to begin to look: before it are records, after it are none or only the latest ones."""
+async def _newest(connection: Connection, source: Source, high: int) -> tuple[int, int]:
+    """Where to begin to look, before which are records and after which none or only the latest ones; and how long the
+    first slice is, nanoseconds."""
     now = min(high, time.time_ns())
-    newest: int | None = await connection.fetchval(query("reading", "find-newest-key"), source.signal)
-    if newest is None or newest >= now - _SECOND_NANO:
-        return now
+    (found,) = await connection.fetch(query("reading", "find-newest-key"), source.signal)
+    newest, records_per_s = found["newest"], float(found["records_per_s"] or _FIRST_ROWS)
+    width = max(_SHORTEST_NANO, min(_LONGEST_NANO, int(_FIRST_ROWS / records_per_s * _SECOND_NANO)))
+    if newest is None or newest >= now - width:
+        return now, width
     # What was last written need not be the newest: it may have been sent late.
     statement = query("reading", "find-any").replace("__table__", source.table.name)
     later = await connection.fetchval(statement.replace("__time__", source.key[0]), newest + 1, high)
-    return now if later else newest + 1
+    return (now if later else newest + 1), width
 
 
 class Total(Struct):

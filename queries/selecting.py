@@ -7,6 +7,7 @@ series but for keys that are marked in attribute_keys, whose values may lie on i
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from queries import stored
 from queries.database import Connection
@@ -18,6 +19,7 @@ from queries.filters import (
     Filter,
     Kept,
     Match,
+    of_series,
     off_row,
     on_attributes,
     on_events,
@@ -28,6 +30,9 @@ from queries.filters import (
 from queries.pages import Selection
 from queries.params import Serviced
 from sql import query
+
+MOST_SERIES = 200
+"""So many are named in a statement; more are looked for by it."""
 
 
 class Series(Struct):
@@ -44,10 +49,18 @@ class Series(Struct):
         return any(value is not None for value in self.values)
 
 
-async def ids(connection: Connection, match: Match, column: str) -> list[int]:
-    """The ids of the dimension rows that a statement finds."""
-    statement = query("reading_filters", "list-ids").replace("__matches__", f"({match.text})")
-    return [row[0] for row in await connection.fetch(statement.replace("__id__", column), *match.arguments)]
+async def ids(connection: Connection, match: Match, column: str, most: int | None = None) -> list[int]:
+    """The ids of the dimension rows that a statement finds, and one more than `most` where there are more."""
+    text = query("reading_filters", "list-ids").replace("__matches__", f"({match.text})").replace("__id__", column)
+    text = text.replace("__most__", f"${len(match.arguments) + 1}")
+    rows = await connection.fetch(text, *match.arguments, None if most is None else most + 1)
+    return [row[0] for row in rows]
+
+
+async def _series_ids(connection: Connection, match: Match) -> list[int] | None:
+    """The series that a statement finds; None where these are too many to be named in another one."""
+    found = await ids(connection, match, "series_id", MOST_SERIES)
+    return found if len(found) <= MOST_SERIES else None
 
 
 async def resource_ids(connection: Connection, asked: Serviced) -> list[int] | None:
@@ -78,21 +91,28 @@ async def select(
     resources, scopes = await resource_ids(connection, asked), await scope_ids(connection, asked)
     in_series = [f for f in filters if f.key not in on_rows.keys]
     base = Match(series.statement, (scopes, *series.values)).around(map(on_attributes, in_series))
-    is_asked = series.asked or scopes is not None or bool(in_series)
-    selection = Selection(resources, await ids(connection, base, "series_id") if is_asked else None, values, narrow)
+    selection = Selection(resources, None, values, narrow)
+    if series.asked or scopes is not None or in_series:
+        selection = _of_series(selection, base, await _series_ids(connection, base))
     kept: list[Kept] = []
-    by_index: tuple[Filter, list[int]] | None = None
+    by_index: tuple[Filter, Match, list[int] | None] | None = None
     for f in filters:
         if f.key in on_rows.keys:
-            found = await ids(connection, base.around([on_attributes(f)]), "series_id")
-            kept.append(on_records(f, found))
+            match = base.around([on_attributes(f)])
+            found = await _series_ids(connection, match)
+            kept.append(on_records(f, match, found))
             if by_index is None and f.operator == "eq" and f.key in on_rows.indexed:
-                by_index = f, found
+                by_index = f, match, found
     if events := asked.filters_on(EVENT):
         kept.append(on_events(events))
-    selection.kept = kept
     if by_index is None or narrow:
-        return selection
-    f, found = by_index
-    selection.narrow, selection.kept = True, [on_hash(f), *kept]
-    return Selection(resources, found, values, False, [off_row(f), *kept], [selection])
+        return replace(selection, kept=[*selection.kept, *kept])
+    f, match, found = by_index
+    by_row = replace(selection, narrow=True, kept=[*selection.kept, on_hash(f), *kept])
+    by_series = _of_series(Selection(resources, None, values), match, found)
+    return replace(by_series, kept=[*by_series.kept, off_row(f), *kept], others=[by_row])
+
+
+def _of_series(selection: Selection, series: Match, ids: list[int] | None) -> Selection:
+    """Records of these series; None = too many of them to be named."""
+    return replace(selection, series=ids, kept=[*selection.kept, of_series(series)] if ids is None else selection.kept)

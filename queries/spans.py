@@ -12,7 +12,7 @@ from exporter.otlp import records as r
 from queries import answers, cursors, dimensions, selecting, stored
 from queries.database import Connection
 from queries.dimensions import Resource, Scope
-from queries.filters import Kept
+from queries.filters import Kept, Match
 from queries.pages import Row, Selection, Source
 from queries.params import SpanSearch
 from queries.selecting import Series
@@ -130,23 +130,18 @@ async def select(connection: Connection, asked: SpanSearch) -> Selection:
         asked.max_duration,
     )
     selection = await selecting.select(connection, asked, series, values, narrow=asked.trace_id is not None)
-    return await _of_types(connection, selection, asked.semantic_type) if asked.semantic_type else selection
+    return _of_types(selection, asked.semantic_type) if asked.semantic_type else selection
 
 
-async def _of_types(connection: Connection, selection: Selection, types: Iterable[str]) -> Selection:
+def _of_types(selection: Selection, types: Iterable[str]) -> Selection:
     """Those of the spans that are of one of these types; a key that tells may lie in a series or on a row."""
     found: list[Selection] = []
     for semantic_type in dict.fromkeys(types):
         own, earlier = beginnings(semantic_type)
-        rows = await connection.fetch(query("reading_dimensions", "match-span-series-of-type"), own, earlier)
-        possible = {row["series_id"] for row in rows}
-        of_type = [row["series_id"] for row in rows if row["fits"]]
-        kept = Kept("keep-of-type", {"earlier": path(earlier), "own": path(own), "series": of_type})
-        for part in selection.parts:
-            series = possible if part.series is None else possible.intersection(part.series)
-            found.append(replace(part, series=sorted(series), kept=[*part.kept, kept], others=()))
-    first, *others = found or [replace(selection, series=[], others=())]
-    return replace(first, others=others)
+        series = Match(query("reading_dimensions", "match-span-series-of-type"), (own, earlier))
+        kept = Kept("keep-of-type", {"earlier": path(earlier), "own": path(own)}, series)
+        found += [replace(part, kept=[*part.kept, kept], others=()) for part in selection.parts]
+    return replace(found[0], others=found[1:]) if found else selection
 
 
 async def load(connection: Connection, rows: Sequence[Row]) -> list[Span]:

@@ -56,6 +56,10 @@ RETURN CASE operator
     WHEN 'missing' THEN value IS NULL
 END;
 
+-- Filters for equality find series of any key, promoted or not: 6 us and 70 bytes a series, of which there are few.
+CREATE INDEX ON otel_span_series_dim USING gin (attributes jsonb_path_ops);
+CREATE INDEX ON otel_log_series_dim USING gin (attributes jsonb_path_ops);
+
 -- Whether the trace has rows in other hours, within a day of this one: only these have to be put together in a list.
 ALTER TABLE otel_traces ADD COLUMN is_split boolean;
 UPDATE otel_traces SET is_split = true

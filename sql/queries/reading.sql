@@ -28,11 +28,20 @@ SELECT set_config('statement_timeout', $1, true);
 -- Bound the next statements as those of the session are: null is the value that the session began with.
 SELECT set_config('statement_timeout', NULL, true);
 
+-- name: prefer-order
+-- Have an index scanned in its order ("off") or by a bitmap: a window stands in a statement twice, as nanoseconds and as
+-- whole seconds, and the planner takes the one for a part of the other, so that sorting seems cheap.
+SELECT set_config('enable_bitmapscan', $1, true);
+
 -- name: find-newest-key
--- About the newest time that records of a signal are filed under: where to begin to look for the newest records.
-SELECT max(max_key_unix_nano) AS newest
+-- About the newest time that records of a signal are filed under, where to begin to look for the newest records, and
+-- about how many of them there are in a second.
+SELECT
+    max(max_key_unix_nano) AS newest,
+    sum(stored) * 1e9 / nullif(max(max_key_unix_nano) - min(min_key_unix_nano), 0) AS records_per_s
 FROM (
-    SELECT signal, max_key_unix_nano FROM otel_ingest_ledger ORDER BY committed_at DESC LIMIT 200
+    SELECT signal, stored, min_key_unix_nano, max_key_unix_nano FROM otel_ingest_ledger
+    ORDER BY committed_at DESC LIMIT 200
 ) AS latest
 WHERE signal = $1;
 

@@ -1,13 +1,41 @@
+-- name: keep-seconds
+-- The same records, by the whole seconds that the indexes on resource and series have.
+SELECT m.* FROM __matches__ AS m WHERE m.__time__ / 1000000000 BETWEEN $1 / 1000000000 AND $2 / 1000000000;
+
+-- name: keep-one
+-- Records of one resource or series.
+SELECT m.* FROM __matches__ AS m WHERE m.__driver__ = __id__::bigint;
+
 -- name: keep-matching
 -- What an attribute filter leaves of dimension rows, or of a span's events.
-SELECT m.* FROM __matches__ AS m WHERE otel_matches(m.attributes -> __key__::text, __operator__::text, __wanted__::jsonb[]);
+SELECT m.* FROM __matches__ AS m
+WHERE otel_matches(m.attributes -> __key__::text, __operator__::text, __wanted__::jsonb[]);
+
+-- name: keep-equal
+-- The same of a filter for equality, by an index where there is one: __contained__ are objects of the key and each value.
+SELECT m.* FROM __matches__ AS m
+WHERE m.attributes @> ANY(__contained__::jsonb[]) AND m.attributes -> __key__::text = ANY(__wanted__::jsonb[]);
+
+-- name: keep-of-series
+-- Records of the series that the statement inside finds.
+SELECT m.* FROM __matches__ AS m WHERE EXISTS (SELECT FROM __inside__ AS s WHERE s.series_id = m.series_id);
 
 -- name: keep-records
 -- What an attribute filter leaves of records whose key may lie on the row: __series__ are the series that match.
 SELECT m.* FROM __matches__ AS m
 WHERE CASE
-    WHEN m.attributes ? __key__::text THEN otel_matches(m.attributes -> __key__::text, __operator__::text, __wanted__::jsonb[])
+    WHEN m.attributes ? __key__::text
+        THEN otel_matches(m.attributes -> __key__::text, __operator__::text, __wanted__::jsonb[])
     ELSE m.series_id = ANY(__series__::bigint[])
+END;
+
+-- name: keep-records-of-series
+-- The same where too many series match to be named: the statement inside finds them.
+SELECT m.* FROM __matches__ AS m
+WHERE CASE
+    WHEN m.attributes ? __key__::text
+        THEN otel_matches(m.attributes -> __key__::text, __operator__::text, __wanted__::jsonb[])
+    ELSE EXISTS (SELECT FROM __inside__ AS s WHERE s.series_id = m.series_id)
 END;
 
 -- name: keep-hashed
@@ -17,10 +45,11 @@ WHERE m.attributes ? __key__::text
     AND jsonb_hash(m.attributes -> __key__::text) = ANY(ARRAY(SELECT jsonb_hash(w) FROM unnest(__wanted__::jsonb[]) AS u (w)));
 
 -- name: keep-of-type
--- Spans without a key of an earlier semantic type on the row, and with one of this type there or in their series.
-SELECT m.* FROM __matches__ AS m
+-- Spans without a key of an earlier semantic type, and with one of this type on the row or in their series, which the
+-- statement inside finds.
+SELECT m.* FROM __matches__ AS m JOIN __inside__ AS s ON s.series_id = m.series_id
 WHERE jsonb_path_exists(m.attributes, __earlier__::text::jsonpath) IS NOT TRUE
-    AND (m.series_id = ANY(__series__::bigint[]) OR jsonb_path_exists(m.attributes, __own__::text::jsonpath));
+    AND (s.fits OR jsonb_path_exists(m.attributes, __own__::text::jsonpath));
 
 -- name: keep-off-row
 -- What has no such key on its row.
@@ -41,8 +70,8 @@ WHERE e.trace_id = m.trace_id AND e.span_id = m.span_id AND e.start_time_unix_na
     AND e.start_time_unix_nano >= $1 AND e.start_time_unix_nano < $2;
 
 -- name: list-ids
--- The ids of dimension rows.
-SELECT m.__id__ FROM __matches__ AS m;
+-- The ids of dimension rows, no more than __most__.
+SELECT m.__id__ FROM __matches__ AS m LIMIT __most__;
 
 -- name: find-row-keys
 -- Keys of these hashes that may lie on rows, and whether these have an index.

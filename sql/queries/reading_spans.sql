@@ -1,9 +1,8 @@
 -- name: match-spans
--- Spans of a window, after a cursor ($3 to $5), of what else is asked for; null = any. $14 is one resource or series.
+-- Spans of a window, after a cursor ($3 to $5), of what else is asked for; null = any.
 SELECT __columns__
 FROM otel_spans_fact AS s
 WHERE s.start_time_unix_nano >= $1 AND s.start_time_unix_nano < $2
-    AND s.start_time_unix_nano / 1000000000 BETWEEN $1 / 1000000000 AND $2 / 1000000000
     AND ($3::bigint IS NULL OR (s.start_time_unix_nano, s.trace_id, s.span_id) < ($3, $4::uuid, $5::bigint))
     AND ($7::bigint[] IS NULL OR s.resource_id = ANY($7))
     AND ($8::bigint[] IS NULL OR s.series_id = ANY($8))
@@ -13,8 +12,7 @@ WHERE s.start_time_unix_nano >= $1 AND s.start_time_unix_nano < $2
     AND ($12::bigint IS NULL OR $12 <= otel_duration(
         coalesce(s.sent_start_time_unix_nano, s.start_time_unix_nano), s.end_time_unix_nano))
     AND ($13::bigint IS NULL OR $13 >= otel_duration(
-        coalesce(s.sent_start_time_unix_nano, s.start_time_unix_nano), s.end_time_unix_nano))
-    AND ($14::bigint IS NULL OR s.__driver__ = $14);
+        coalesce(s.sent_start_time_unix_nano, s.start_time_unix_nano), s.end_time_unix_nano));
 
 -- name: find-span-names
 -- The names of these spans ($2) of a trace that began from $3 to $4. Of one that is stored twice the earliest is last.
