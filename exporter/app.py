@@ -56,7 +56,7 @@ def create_app(sidecar: Sidecar, tokens: Tokens) -> Starlette:
     """The application around a sidecar, which it starts, for those who bring one of the tokens."""
     reading = ReadDatabase(sidecar.database_url, sidecar.settings)
     sidecar.databases.append(reading)
-    reads = query_routes(reading)
+    reads = query_routes(reading, lambda: sidecar.promotion.promoted)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -14,7 +14,7 @@ from exporter.columns import Table
 from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.export import Json
 from exporter.otlp.records import Codec, Refusal, ScopeRecords
-from exporter.place import Intake, Missing, Part
+from exporter.place import Intake, Missing, Part, Rollup
 
 Row = tuple[Any, ...]
 Find = Callable[[Collection[int], Refusal], Awaitable[list[Refusal]]]
@@ -60,8 +60,8 @@ class Signal(Protocol):
     def count(self, record: Any) -> int:
         """How many records a decoded one stands for: a metric for its data points."""
 
-    def roll_up(self, rows: Sequence[Row]) -> tuple[str, list[list[Any]]] | None:
-        """The statement that keeps a rollup of the stored rows up to date, with its arguments."""
+    def roll_up(self, rows: Sequence[Row]) -> Rollup | None:
+        """What keeps a rollup of the stored rows up to date."""
 
 
 class Outcome(Struct, frozen=True):

@@ -8,7 +8,7 @@ Source: docs/decisions/0002-series.md.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -74,8 +74,9 @@ class Cardinality:
         self.limits = limits
         self.high: set[str] = set()
         self.series: dict[tuple[object, ...], Series] = {}
-        self.demoted: list[str] = []
-        """Keys that this process demoted and has not yet told the others."""
+        self.untold: dict[str, bool] = {}
+        """Keys that have values on rows, as nobody else knows yet; whether all of them, as the key left the series."""
+        self._long: set[str] = set()
         self.row_keys: dict[bytes, RowKey] = {}
         """Keys that lie on the row, by the bytes that stand for them: what `Codec.cut` needs."""
         self.clipped = self.doubled = 0
@@ -180,6 +181,8 @@ class Cardinality:
         attribute = codec.attribute(raw)
         key, value = attribute.key, attribute.value
         if key in self.high or len(raw) > self._max_interned_bytes:
+            if key not in self.high and key not in self._long:
+                self.untold.setdefault(key, False)
             clipped = self.limits.clip(value)
             self.clipped += clipped is not value
             key_json = to_json(key) + b":"
@@ -253,6 +256,7 @@ class Cardinality:
         self._next_look.clear()
         self._suspects.clear()
         self._recent.clear()
+        self._long.clear()
 
     def review(self) -> bool:
         """Own rule: demote every key nearly all of whose values are new; True if any was."""
@@ -314,8 +318,13 @@ class Cardinality:
         return keys
 
     def _demote(self, keys: list[str]) -> None:
-        self.demoted += keys
+        self.untold |= dict.fromkeys(keys, True)
         self.learn(keys)
+
+    def told(self, keys: Mapping[str, bool]) -> None:
+        """Everybody knows of these now."""
+        self._long |= {key for key, is_high in keys.items() if not is_high}
+        self.untold = {key: is_high for key, is_high in self.untold.items() if keys.get(key) is not is_high}
 
     def learn(self, high: Iterable[str]) -> None:
         """Take over verdicts, of this process or of another: the keys' attributes lie on the row from now on."""

@@ -105,6 +105,22 @@ class Database:
             with suppress(*_TROUBLE):
                 await self._pool.release(connection)
 
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Connection]:
+        """A connection outside any transaction, for what cannot be done in one; it is closed on leaving.
+
+        Raises what `transaction` does.
+        """
+        connection = await self._acquire()
+        try:
+            yield connection
+        except _TROUBLE as error:
+            raise self._note(error) from error
+        finally:
+            self._abandon(connection)
+            with suppress(*_TROUBLE):
+                await self._pool.release(connection)
+
     async def _acquire(self) -> Connection:
         began = monotonic()
         try:

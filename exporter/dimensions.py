@@ -9,7 +9,6 @@ Source: docs/architecture.md; opentelemetry-proto `resource.proto`, `common.prot
 import asyncio
 from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from hashlib import sha256
 from time import monotonic
 from typing import Any
 
@@ -19,7 +18,7 @@ from exporter.attributes import Limits, settle, to_object
 from exporter.database import Connection, Database
 from exporter.errors import BadData, StorageUnavailable
 from exporter.offload import LONG_BYTES, compute
-from exporter.otlp.anyvalue import escape_nul, identity, to_json
+from exporter.otlp.anyvalue import escape_nul, identity, key_hash, to_json
 from exporter.otlp.records import AnyValue, Codec, Opaque, ScopeRecords
 from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Promotion
 from sql import query
@@ -272,11 +271,6 @@ def _typed(name: str, kind: Kind, of_type: str) -> str:
     assert kind.attributes is not None
     text = kind.statement(name).replace(kind.table, kind.attributes + of_type)
     return text.replace("__type__", _SQL_TYPES[of_type])
-
-
-def key_hash(key: str) -> bytes:
-    """What an attribute key is unique by: a key may be longer than an index takes."""
-    return sha256(key.encode()).digest()
 
 
 async def _store_promoted(

@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -52,12 +52,14 @@ class Ingest:
         settings: Settings,
         promotion: Promotion,
         dimensions: Dimensions,
+        tell: Callable[[Cardinality], Awaitable[None]],
         queue: Queue,
         digest_key: bytes,
         count: Callable[[Batch, Outcome, dict[str, int]], None],
     ) -> None:
         self._settings, self.promotion = settings, promotion
-        self._dimensions, self._queue, self._digest_key, self._count = dimensions, queue, digest_key, count
+        self._dimensions, self._tell, self._queue = dimensions, tell, queue
+        self._digest_key, self._count = digest_key, count
         limits = Limits(settings.max_attributes, settings.max_attribute_value_bytes)
         caches = (settings.max_cached_attributes, settings.max_cached_series)
         self.traces = Traces(Cardinality(SPANS, settings.verdict, limits, *caches), dimensions)
@@ -164,6 +166,8 @@ class Ingest:
                 is_odd = len(body) > ODD_BYTES * max(received, _FEW_RECORDS)
                 await self._build(signal, intake, chunk, rows, turn, is_long or is_odd)
             position += sum(len(group.records) for group in groups) * RECORD
+        if signal.cardinality is not None and signal.cardinality.untold:
+            await self._tell(signal.cardinality)
         refusals = await compute(is_long, self._redacted, [*codec.findings.refusals, *intake.refusals])
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.

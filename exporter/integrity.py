@@ -15,6 +15,7 @@ CHECKS = (
     "events-miss-span",
     "exemplars-miss-point",
     "rollup-differs",
+    "split-traces-unmarked",
     "spans-lack-identity",
     "logs-contradict-themselves",
     "points-contradict-themselves",

@@ -4,17 +4,23 @@ Source: docs/operate.md, "Data life".
 """
 
 import logging
+import time
 from functools import partial
 
+from exporter import row_indexes
 from exporter.database import Connection, Database
 from exporter.dimensions import KINDS, prune
 from exporter.embedded import attached
 from exporter.partitions import Partitions
+from exporter.promotion import load
 from exporter.settings import Settings
 from sql import query
 
 log = logging.getLogger("postel")
 _DAY_S = 86_400.0
+_HOUR_NANO = 3_600_000_000_000
+_AROUND_TURN_NANO = 1_200_000_000_000
+"""Maintenance runs every ten minutes, so at least once after each hour's turn."""
 _BODIES = 5_000
 """Ledger rows that are pruned in one transaction: whose retries wait for it wait shortly."""
 
@@ -26,6 +32,7 @@ async def run_once(settings: Settings) -> None:
         try:
             partitions = Partitions(database, settings.partition_interval, settings.partitions_ahead)
             dropped = await maintain(database, partitions, settings)
+            await row_indexes.make(url, load(overrides=settings.attribute_overrides))
         finally:
             await database.close()
     print(f"partitions are made {settings.partitions_ahead} ahead; dropped: {', '.join(dropped) or 'none'}")
@@ -41,8 +48,21 @@ async def maintain(database: Database, partitions: Partitions, settings: Setting
     dropped = await partitions.drop_before({"spans": kept.spans, "logs": kept.logs, "metrics": kept.metrics})
     if dropped:
         log.info("retention dropped %d partitions", len(dropped))
+    await database.retrying(_mark_split_traces)
     await _prune(database, settings)
     return dropped
+
+
+async def _mark_split_traces(connection: Connection) -> None:
+    """Find the traces around the last hour's turn whose two rows were written at the same time."""
+    now = time.time_ns()
+    turn = now - now % _HOUR_NANO
+    if now - turn > _AROUND_TURN_NANO:
+        return
+    bounds = turn - _AROUND_TURN_NANO, turn + _AROUND_TURN_NANO
+    if found := await connection.fetch(query("spans", "find-split-traces"), *bounds):
+        hours = turn - _HOUR_NANO, turn
+        await connection.execute(query("spans", "mark-split-traces"), [row[0] for row in found], *hours)
 
 
 async def _prune_ledger(database: Database, window_s: float) -> None:

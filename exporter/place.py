@@ -136,3 +136,13 @@ class Intake(Struct):
         except UndecodableBody:
             record = b""
         self.refusals.append(Refusal(reason, message, record, count, self.context(part.group)))
+
+
+class Rollup(Struct):
+    """A statement that keeps a rollup up to date, with its columns and the parameters after them; what it returns is
+    the first parameter of `follow_up`, before the same ones."""
+
+    statement: str
+    columns: list[list[Any]]
+    bounds: tuple[object, ...]
+    follow_up: str

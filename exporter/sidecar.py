@@ -7,18 +7,17 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
-from exporter import migrations
+from exporter import migrations, row_indexes, verdicts
 from exporter.admission import Admission
 from exporter.attributes import Limits
-from exporter.cardinality import Cardinality
 from exporter.database import Connection, Database
-from exporter.dimensions import Dimensions, key_hash
+from exporter.dimensions import Dimensions
 from exporter.errors import PostelError, ShuttingDown, StorageUnavailable
 from exporter.ingest import Ingest
 from exporter.maintenance import maintain
-from exporter.otlp.anyvalue import escape_nul, unescape_nul
 from exporter.partitions import Partitions
 from exporter.promotion import Promotion
 from exporter.quarantine import Quarantine
@@ -51,7 +50,7 @@ class Sidecar:
     """One process: its database connections, caches, writers and background work."""
 
     def __init__(self, settings: Settings, promotion: Promotion, database_url: str) -> None:
-        self.settings, self.database_url, self._promotion = settings, database_url, promotion
+        self.settings, self.database_url, self.promotion = settings, database_url, promotion
         self.telemetry = Telemetry()
         timeout_s = settings.statement_timeout
         self._control = Database(database_url, 1, timeout_s, "postel control")
@@ -184,6 +183,7 @@ class Sidecar:
             may_migrate = await connection.fetchval(query("migrations", "may-migrate"))
         if may_migrate:
             await migrations.migrate(self.database_url)
+            self._tasks.append(asyncio.create_task(self._index()))
         async with self._control.transaction() as connection:
             await migrations.require(connection)
             digest_key = await connection.fetchval(query("ledger", "read-digest-key"))
@@ -193,7 +193,9 @@ class Sidecar:
         dimensions = Dimensions(
             self._control, self.settings.max_cached_resources, self.settings.max_cached_series, limits
         )
-        ingest = Ingest(self.settings, self._promotion, dimensions, self._queue, digest_key, self.telemetry.count)
+        tell = partial(verdicts.tell, self._control)
+        count = self.telemetry.count
+        ingest = Ingest(self.settings, self.promotion, dimensions, tell, self._queue, digest_key, count)
         await self._share_verdicts(ingest)
         return ingest, dimensions
 
@@ -212,24 +214,25 @@ class Sidecar:
             except Exception:
                 log.exception("maintenance is put off")
 
+    async def _index(self) -> None:
+        """Make indexes that are missing, round after round, each for as long as it takes."""
+        while True:
+            await asyncio.sleep(_ROUND_S)
+            try:
+                await row_indexes.make(self.database_url, self.promotion)
+            except PostelError as error:
+                log.warning("indexes are put off: %s", error)
+            except Exception:
+                log.exception("indexes are put off")
+
     async def _share_verdicts(self, ingest: Ingest) -> None:
-        """Tell the other replicas which keys left the series here, and learn which left theirs."""
-        both = ((ingest.traces.cardinality, "demote-span-keys"), (ingest.logs.cardinality, "demote-log-keys"))
+        """Learn which keys left the series of other replicas; these hear of ours before a body is committed."""
+        both = (ingest.traces.cardinality, ingest.logs.cardinality)
         async with self._control.transaction() as connection:
-            told = [await _tell(connection, cardinality, statement) for cardinality, statement in both]
-            rows = await connection.fetch(query("dimensions", "list-high-keys"))
+            high = [await verdicts.fetch(connection, cardinality) for cardinality in both]
         async with ingest.decoding.turn(None):
-            for column, (cardinality, _) in enumerate(both, 1):
-                cardinality.learn(unescape_nul(row[0]) for row in rows if row[column])
-                cardinality.demoted = [key for key in cardinality.demoted if key not in told[column - 1]]
-
-
-async def _tell(connection: Connection, cardinality: Cardinality, statement: str) -> set[str]:
-    demoted = set(cardinality.demoted)
-    keys = sorted((key_hash(key), escape_nul(key)) for key in demoted)
-    if keys:
-        await connection.execute(query("dimensions", statement), *map(list, zip(*keys, strict=True)))
-    return demoted
+            for cardinality, keys in zip(both, high, strict=True):
+                cardinality.learn(keys)
 
 
 async def _keep_on(writer: Writer) -> None:

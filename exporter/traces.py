@@ -3,8 +3,10 @@
 Source: opentelemetry-proto `trace.proto`; sql/migrations/0004_spans.sql.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -16,13 +18,14 @@ from exporter.errors import UndecodableBody
 from exporter.otlp import export
 from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.records import SPANS, AnyValue, Codec, Link, Opaque, ScopeRecords, Span
-from exporter.place import Intake, Missing, Part, signed, signed32, signed_id
+from exporter.place import Intake, Missing, Part, Rollup, signed, signed32, signed_id
 from exporter.promotion import SPAN_EVENTS, SPAN_LINKS
 from sql import query
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _ERROR = 2
 _HOUR_NANO = 3_600_000_000_000
+_DAY_NANO = 24 * _HOUR_NANO
 _INT64_MAX = (1 << 63) - 1
 _INT32_LIMIT = 1 << 31
 _MAX_STATUSES = 1000
@@ -58,9 +61,12 @@ class Traces:
         """How many records of the signal one stands for."""
         return 1
 
-    def roll_up(self, rows: Sequence[Row]) -> tuple[str, list[list[Any]]]:
-        """The statement that keeps otel_traces up to date with newly stored rows, and its arguments."""
-        return query("spans", "upsert-traces"), roll_up(rows)
+    def roll_up(self, rows: Sequence[Row]) -> Rollup:
+        """What keeps otel_traces up to date with newly stored rows."""
+        columns = roll_up(rows)
+        # A list puts the hours of a trace together as far as a day apart.
+        bounds = max(0, min(columns[1]) - _DAY_NANO), min(_INT64_MAX, max(columns[1]) + _DAY_NANO)
+        return Rollup(query("spans", "upsert-traces"), columns, bounds, query("spans", "mark-split-traces"))
 
     def build(self, intake: Intake, chunk: Sequence[Part], out: Sequence[list[Row]]) -> Missing:
         """Add the rows of `chunk` to `out`, a list per table; records that need dimension rows stored first are left
@@ -263,10 +269,11 @@ def roll_up(rows: Iterable[Row]) -> list[list[Any]]:
 
 
 def _columns(by_hour: Mapping[int, Mapping[bytes, list[Any]]]) -> list[list[Any]]:
+    hours = Counter(chain.from_iterable(by_hour.values())) if len(by_hour) > 1 else {}
     rows = sorted(
-        (trace_id, hour, start, end, *root[1:], spans, errors, not root[0], _literal(resource_ids))
+        (trace_id, hour, start, end, *root[1:], spans, errors, not root[0], _literal(ids), hours.get(trace_id, 1) > 1)
         for hour, traces in by_hour.items()
-        for trace_id, (start, end, root, spans, errors, resource_ids) in traces.items()
+        for trace_id, (start, end, root, spans, errors, ids) in traces.items()
     )
     return [list(column) for column in zip(*rows, strict=True)]
 

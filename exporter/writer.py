@@ -199,9 +199,9 @@ async def _put(connection: Connection, signal: Signal, tables: Sequence[list[Row
         if rows:
             await copy(connection, table, rows)
     if tables[0] and (rollup := await compute(len(tables[0]) > LONG_ROWS, signal.roll_up, tables[0])) is not None:
-        statement, columns = rollup
-        for some in slices(columns):
-            await connection.execute(statement, *some)
+        for some in slices(rollup.columns):
+            if found := await connection.fetch(rollup.statement, *some, *rollup.bounds):
+                await connection.execute(rollup.follow_up, [row[0] for row in found], *rollup.bounds)
 
 
 async def _put_pieces(

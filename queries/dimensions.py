@@ -198,11 +198,3 @@ async def metric_series(connection: Connection, ids: Iterable[int]) -> dict[int,
         )
         for row in rows
     }
-
-
-async def resource_ids(connection: Connection, services: list[str], namespaces: list[str]) -> list[int] | None:
-    """The resources of these services and namespaces; None where none are named."""
-    if not services and not namespaces:
-        return None
-    names = stored.escaped(services), stored.escaped(namespaces)
-    return [row[0] for row in await connection.fetch(query("reading_dimensions", "match-resources"), *names)]

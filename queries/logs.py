@@ -1,7 +1,6 @@
 """Log records: a search, and whole records from rows."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
 
@@ -9,11 +8,12 @@ from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
 from exporter.otlp.records import AnyValue
-from queries import dimensions, stored
+from queries import answers, dimensions, selecting, stored
 from queries.database import Connection
 from queries.dimensions import Resource, Scope
 from queries.pages import Row, Selection, Source
 from queries.params import LogSearch
+from queries.selecting import Series
 from sql import query
 
 SOURCE = Source(r.LOGS, columns.LOGS, query("reading_logs", "match-logs"), ("time_unix_nano", "trace_key", "log_id"))
@@ -31,30 +31,30 @@ class Log(Struct):
     filed_unix_nano: int
     sent_unix_nano: int | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> answers.Log:
         """The record as the API shows it."""
         record = self.record
-        return {
-            "log_id": self.log_id,
-            "time_unix_nano": self.filed_unix_nano,
-            "observed_time_unix_nano": record.observed_time_unix_nano or None,
-            "sent_time_unix_nano": self.sent_unix_nano,
-            "severity_number": record.severity_number,
-            "severity_text": record.severity_text or None,
-            "event_name": record.event_name or None,
-            "body": stored.plain(self.body),
-            "service_name": self.resource.service_name,
-            "service_namespace": self.resource.service_namespace,
-            "attributes": stored.plain(self.attributes),
-            "trace_id": stored.hex_or_null(record.trace_id),
-            "span_id": stored.hex_or_null(record.span_id),
-            "flags": record.flags,
-            "resource_id": self.resource.id,
-            "scope_id": self.scope.id,
-            "scope_name": self.scope.record.name or None,
-            "scope_version": self.scope.record.version or None,
-            "dropped_attributes_count": record.dropped_attributes_count,
-        }
+        return answers.Log(
+            self.log_id,
+            self.filed_unix_nano,
+            record.observed_time_unix_nano or None,
+            self.sent_unix_nano,
+            record.severity_number,
+            record.severity_text or None,
+            record.event_name or None,
+            stored.plain(self.body),
+            self.resource.service_name,
+            self.resource.service_namespace,
+            stored.plain(self.attributes),
+            stored.hex_or_null(record.trace_id),
+            stored.hex_or_null(record.span_id),
+            record.flags,
+            self.resource.id,
+            self.scope.id,
+            self.scope.record.name or None,
+            self.scope.record.version or None,
+            record.dropped_attributes_count,
+        )
 
     def to_otlp(self) -> export.Json:
         """The record as it was sent."""
@@ -63,17 +63,15 @@ class Log(Struct):
 
 async def select(connection: Connection, asked: LogSearch) -> Selection:
     """Which log records a search asks for."""
-    series = None
-    if asked.severity is not None or asked.event_name:
-        names = stored.escaped(asked.event_name)
-        found = await connection.fetch(query("reading_dimensions", "match-log-series"), asked.severity, names)
-        series = [row[0] for row in found]
-    return Selection(
-        await dimensions.resource_ids(connection, asked.service, asked.namespace),
-        series,
-        (asked.trace_id, None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True)),
-        narrow=asked.trace_id is not None,
+    series = Series(
+        r.LOGS, query("reading_dimensions", "match-log-series"), (asked.severity, stored.escaped(asked.event_name))
     )
+    values = (
+        asked.trace_id,
+        None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True),
+        stored.containing(asked.q) if asked.q else None,
+    )
+    return await selecting.select(connection, asked, series, values, narrow=asked.trace_id is not None)
 
 
 async def load(connection: Connection, rows: Sequence[Row]) -> list[Log]:

@@ -9,11 +9,13 @@ from msgspec import Struct
 from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
-from queries import cursors, dimensions, pages, spans, stored
+from queries import answers, cursors, pages, spans, stored
 from queries.database import Connection
+from queries.filters import ATTR, PAGE, Match, on_attributes
 from queries.pages import Request, Row, Source, Total
 from queries.params import ALL_TIME, MetricSearch, PointSearch
 from queries.points import TABLES, Point
+from queries.selecting import resource_ids, scope_ids
 from sql import query
 
 SOURCE = Source(
@@ -32,20 +34,23 @@ class Selection(Struct):
     tables: Sequence[str]
     series: list[int] | None
 
-    def match(self) -> str:
+    def match(self) -> Match:
         """The statement that finds their keys."""
         text = query("reading_points", "match-points")
-        return " UNION ALL ".join(text.replace("__table__", table) for table in self.tables)
+        return Match(" UNION ALL ".join(text.replace("__table__", t) for t in self.tables), (self.series,), PAGE)
 
 
 async def select(connection: Connection, asked: PointSearch) -> Selection:
     """Which points a search asks for."""
     every = sorted({table.name for table in TABLES.values()})
-    if not asked.name and not asked.service and not asked.namespace:
+    filters = asked.filters_on(ATTR)
+    resources, scopes = await resource_ids(connection, asked), await scope_ids(connection, asked)
+    if not asked.name and not filters and resources is None and scopes is None:
         return Selection(every, None)
-    resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
     names = stored.escaped(asked.name)
-    rows = await connection.fetch(query("reading_dimensions", "match-metric-series"), names, resources)
+    match = Match(query("reading_dimensions", "match-metric-series"), (names, resources, scopes))
+    match = match.around(map(on_attributes, filters))
+    rows = await connection.fetch(match.text, *match.arguments)
     tables = {TABLES[row["metric_type_id"]].name for row in rows}
     return Selection(sorted(tables), [row["series_id"] for row in rows])
 
@@ -55,10 +60,11 @@ async def find(connection: Connection, selection: Selection, request: Request) -
     rows: list[Row] = []
     if not selection.tables:
         return rows
-    statement = SOURCE.page(selection.match(), "page-by-time")
+    match = selection.match()
+    statement = SOURCE.page(match.text, "page-by-time")
     after = request.after or cursors.NO_KEY
     async for low, high in pages.slices(connection, SOURCE, request):
-        rows += await connection.fetch(statement, low, high, *after, request.wanted - len(rows), selection.series)
+        rows += await connection.fetch(statement, low, high, *after, request.wanted - len(rows), *match.arguments)
         if len(rows) >= request.wanted:
             break
     return rows[request.offset :]
@@ -68,7 +74,7 @@ async def total(connection: Connection, selection: Selection, request: Request, 
     """How many points there are in the window; the last question of its transaction."""
     if not selection.tables:
         return Total(0, "eq")
-    return await pages.total(connection, selection.match(), [selection.series], request, rows)
+    return await pages.total(connection, selection.match(), request, rows)
 
 
 def key_of(row: Row) -> cursors.Key:
@@ -91,19 +97,19 @@ def to_otlp(points: list[Point]) -> list[export.Json]:
     ]
 
 
-def to_json(asked: PointSearch, points: list[Point]) -> dict[str, Any]:
+def to_json(asked: PointSearch, points: list[Point], page: dict[str, Any]) -> answers.PointList:
     """Points by line, both newest first; what several metrics do not share is null at the top."""
     lines: dict[bytes, list[Point]] = {}
     for point in points:
         lines.setdefault(point.series.identity, []).append(point)
     heads = [_head(found[0].series.metric.record) for found in lines.values()]
-    shared = {
+    shared: dict[str, Any] = {
         name: heads[0][name] if heads and all(head[name] == heads[0][name] for head in heads) else None
         for name in _head(_NOTHING)
     }
     if len(asked.name) == 1:
         shared["metric_name"] = asked.name[0]
-    return shared | {"series": [_line(found) for found in lines.values()]}
+    return answers.PointList(series=[_line(found) for found in lines.values()], **(shared | page))
 
 
 _NOTHING = r.Metric("", "", "", (), 0, 0, False, ())
@@ -128,34 +134,36 @@ def _summed(metric_type: int, temporality: int, is_monotonic: bool) -> dict[str,
     }
 
 
-def _line(points: Sequence[Point]) -> dict[str, Any]:
+def _line(points: Sequence[Point]) -> answers.Line:
     series = points[0].series
-    return _head(series.metric.record) | {
-        "service_name": series.resource.service_name,
-        "resource": stored.plain(series.resource.attributes),
-        "scope": {"name": series.scope.record.name or None, "version": series.scope.record.version or None},
-        "attributes": stored.plain(series.attributes),
-        "data_points": [point.to_json() for point in points],
-    }
+    scope = series.scope.record
+    return answers.Line(
+        series.resource.service_name,
+        stored.plain(series.resource.attributes),
+        answers.ScopeName(scope.name or None, scope.version or None),
+        stored.plain(series.attributes),
+        [point.to_json() for point in points],
+        **_head(series.metric.record),
+    )
 
 
-async def catalogue(connection: Connection, asked: MetricSearch) -> list[dict[str, Any]]:
+async def catalogue(connection: Connection, asked: MetricSearch) -> list[answers.Metric]:
     """Every metric that is asked for, by name."""
-    resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
+    resources = await resource_ids(connection, asked)
     window = asked.window(None)
     # What is seen is noted once an hour at most.
     since = None if window == ALL_TIME else datetime.fromtimestamp(max(0, window.start // 10**9 - 3600), UTC)
     names = stored.escaped(asked.name)
     rows = await connection.fetch(query("reading_dimensions", "list-metrics"), names, resources, since)
     return [
-        {
-            "name": stored.text(row["name"]),
-            "type": spans.name_of(TYPES, row["metric_type_id"]),
-            "unit": stored.text(row["unit"]) or None,
-            "description": stored.text(row["description"]) or None,
+        answers.Metric(
+            stored.text(row["name"]),
+            spans.name_of(TYPES, row["metric_type_id"]),
+            stored.text(row["unit"]) or None,
+            stored.text(row["description"]) or None,
             **_summed(row["metric_type_id"], row["aggregation_temporality_id"], row["is_monotonic"]),
-            "series_count": row["series_count"],
-            "last_seen": row["last_seen"],
-        }
+            series_count=row["series_count"],
+            last_seen=row["last_seen"],
+        )
         for row in rows
     ]

@@ -4,6 +4,7 @@ A page is found without sorting its window: a few ids (resources, or series) are
 which an index answers in order; everything else is looked for in slices that widen from the newest second on.
 """
 
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeAlias
@@ -13,6 +14,7 @@ from msgspec import Struct
 from exporter.columns import Table
 from queries import cursors
 from queries.database import Connection, fetch_within
+from queries.filters import PAGE, Kept, Match, union
 from queries.params import Paged, Window
 from sql import query
 
@@ -35,9 +37,9 @@ class Source(Struct, frozen=True):
     match: str
     key: tuple[str, str, str]
 
-    def statement(self, driver: str = "resource_id") -> str:
-        """The match-… statement; its last parameter is one value of `driver`."""
-        return self.match.replace("__columns__", ", ".join(self.table.columns)).replace("__driver__", driver)
+    def statement(self) -> str:
+        """The match-… statement with the table's columns."""
+        return self.match.replace("__columns__", ", ".join(self.table.columns))
 
     def page(self, match: str, order: str = "page-by-second") -> str:
         """The statement of a page of what `match` finds."""
@@ -52,24 +54,32 @@ class Source(Struct, frozen=True):
 
 
 class Selection(Struct):
-    """Which records are asked for: of these resources and series (None = any), and the values of `filters`.
+    """Which records are asked for: of these resources and series (None = any), the values of `filters`, and conditions.
 
-    `narrow` tells that `filters` name a trace, whose records lie together.
+    `narrow` tells that an index finds the few records there are: those of a trace, or of a value on their rows.
     """
 
     resources: list[int] | None = None
     series: list[int] | None = None
     filters: Sequence[object] = ()
     narrow: bool = False
+    kept: Sequence[Kept] = ()
+    others: "Sequence[Selection]" = ()
+    """What is asked for besides; no record is in two of them."""
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing can be found."""
-        return self.resources == [] or self.series == []
+    def parts(self) -> "list[Selection]":
+        """This and the other one, as far as anything can be found."""
+        return [part for part in (self, *self.others) if part.resources != [] and part.series != []]
 
-    def arguments(self) -> list[object]:
+    def match(self, source: Source, driver: str = "resource_id") -> Match:
+        """The statement that finds the records; the last one of `base_arguments` is a value of `driver`."""
+        text = source.statement().replace("__driver__", driver)
+        return Match(text, (*self.base_arguments(), None), PAGE).around(self.kept)
+
+    def base_arguments(self) -> tuple[object, ...]:
         """The parameters of a match-… statement from $7 on, but for the last."""
-        return [self.resources, self.series, *self.filters]
+        return (self.resources, self.series, *self.filters)
 
     def driver(self) -> tuple[str, list[int]] | None:
         """The few ids that an index is asked for one by one; None where there are too many."""
@@ -109,36 +119,41 @@ class Request(Struct):
 
 async def find(connection: Connection, source: Source, selection: Selection, request: Request) -> list[Row]:
     """The rows of a page and, where there are more, one more; newest first."""
-    if selection.is_empty:
-        return []
-    low, high = request.window.start, request.high
-    after = request.after or cursors.NO_KEY
-    arguments = [*after, request.wanted, *selection.arguments()]
-    driver = None if selection.narrow else selection.driver()
-    if driver is not None:
-        column, ids = driver
-        match = source.statement(column)
-        rows = await connection.fetch(
-            _branches(source.page(match), len(arguments) + 3, len(ids)), low, high, *arguments, *ids
-        )
-        rows.sort(key=source.key_of, reverse=True)
-    elif selection.narrow:
-        rows = await connection.fetch(source.page(source.statement()), low, high, *arguments, None)
-    else:
-        rows = []
-        statement = source.page(source.statement())
-        async for below, above in slices(connection, source, request):
-            arguments[3] = request.wanted - len(rows)
-            rows += await connection.fetch(statement, below, above, *arguments, None)
-            if len(rows) >= request.wanted:
-                break
+    rows: list[Row] = []
+    for part in selection.parts:
+        rows += await _find(connection, source, part, request)
+    rows.sort(key=source.key_of, reverse=True)
     return rows[request.offset : request.wanted]
 
 
-def _branches(page: str, parameter: int, count: int) -> str:
-    """One statement of `count` pages, each with a parameter of its own in place of the page's last."""
-    pages = (page.replace(f"${parameter}", f"${parameter + i}") for i in range(count))
-    return " UNION ALL ".join(f"({one})" for one in pages)
+async def _find(connection: Connection, source: Source, part: Selection, request: Request) -> list[Row]:
+    low, high = request.window.start, request.high
+    after = request.after or cursors.NO_KEY
+    driver = None if part.narrow else part.driver()
+    if driver is not None:
+        column, ids = driver
+        match = part.match(source, column)
+        values = [low, high, *after, request.wanted, *match.arguments]
+        place = PAGE + len(part.base_arguments())
+        values[place] = ids[0]
+        page = _branches(source.page(match.text), place + 1, len(values), len(ids))
+        return await connection.fetch(page, *values, *ids[1:])
+    match = part.match(source)
+    page = source.page(match.text)
+    if part.narrow:
+        return await connection.fetch(page, low, high, *after, request.wanted, *match.arguments)
+    rows: list[Row] = []
+    async for below, above in slices(connection, source, request):
+        rows += await connection.fetch(page, below, above, *after, request.wanted - len(rows), *match.arguments)
+        if len(rows) >= request.wanted:
+            break
+    return rows
+
+
+def _branches(page: str, parameter: int, parameters: int, count: int) -> str:
+    """One statement of `count` pages: in place of one of its `parameters` all but the first have one of their own."""
+    others = (re.sub(rf"\${parameter}\b", f"${parameters + i}", page) for i in range(1, count))
+    return " UNION ALL ".join(f"({one})" for one in [page, *others])
 
 
 async def slices(connection: Connection, source: Source, request: Request) -> AsyncIterator[tuple[int, int]]:
@@ -175,10 +190,8 @@ class Total(Struct):
     relation: str
 
 
-async def total(
-    connection: Connection, match: str, arguments: Sequence[object], request: Request, rows: Sequence[Row]
-) -> Total:
-    """How many records a match-… statement finds in the whole window; `arguments` are those from $7 on.
+async def total(connection: Connection, match: Match, request: Request, rows: Sequence[Row]) -> Total:
+    """How many records a match-… statement finds in the whole window.
 
     Has to be the last thing that is asked in its transaction.
     """
@@ -186,8 +199,8 @@ async def total(
     if request.after is None and len(rows) <= request.limit and (rows or not request.offset):
         return Total(seen, "eq")
     limit = None if request.exact else COUNT_LIMIT + 1
-    statement = query("reading", "count-matches").replace("__matches__", f"({match})")
-    given = (*request.window, *cursors.NO_KEY, limit, *arguments)
+    statement = query("reading", "count-matches").replace("__matches__", f"({match.text})")
+    given = (*request.window, *cursors.NO_KEY, limit, *match.arguments)
     if request.exact:
         return Total(await connection.fetchval(statement, *given), "eq")
     counted = await fetch_within(connection, COUNT_MS, statement, *given)
@@ -199,6 +212,7 @@ async def total_of(
     connection: Connection, source: Source, selection: Selection, request: Request, rows: Sequence[Row]
 ) -> Total:
     """`total` of what a selection asks for."""
-    if selection.is_empty:
+    parts = selection.parts
+    if not parts:
         return Total(0, "eq")
-    return await total(connection, source.statement(), [*selection.arguments(), None], request, rows)
+    return await total(connection, union([part.match(source) for part in parts]), request, rows)

@@ -6,11 +6,13 @@ A name that no field has is refused with the nearest one, so that a slip of the 
 import difflib
 import time
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
 from queries.errors import QueryError
+from queries.filters import ATTR, EVENT, RESOURCE, SCOPE, Filter, parse
+from queries.semantics import PREFIXES
 from queries.values import (
     duration,
     hex_id,
@@ -29,7 +31,10 @@ MAX_LIMIT = 1000
 MAX_OFFSET = 100_000
 MAX_TIME = (1 << 63) - 1
 DEFAULT_WINDOW_NANO = 3_600_000_000_000
-JSON, OTLP = "json", "otlp"
+JSON, NDJSON, TEXT, OTLP = "json", "ndjson", "text", "otlp"
+DEFAULT_WIDTH = 100
+SIGNALS = ("spans", "logs", "metrics", "resource", "scope")
+"""What has attributes that can be asked for, as promotion lists call it."""
 
 
 class Window(NamedTuple):
@@ -40,15 +45,32 @@ class Window(NamedTuple):
 
 
 ALL_TIME = Window(0, MAX_TIME)
+SemanticTypes: TypeAlias = Annotated[list[str], one_of(*PREFIXES)]
 
 
-class Paged(Struct, kw_only=True):
+class Shown(Struct, kw_only=True):
+    """What form the answer has; text is drawn for a terminal of `width` columns."""
+
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT)] = None
+    color: Annotated[str, one_of("always", "never")] = "never"
+    width: Annotated[int, whole(40, 500)] = DEFAULT_WIDTH
+
+
+class Paged(Shown, kw_only=True):
     """How much is asked for, from where on."""
 
     limit: Annotated[int | None, whole(1, MAX_LIMIT)] = None
     offset: Annotated[int, whole(0, MAX_OFFSET)] = 0
     cursor: Annotated[str | None, text] = None
     count: Annotated[str | None, one_of("exact")] = None
+    filters: list[tuple[str, Filter]] = []
+    """Filters on attributes, each with its prefix: what it is on."""
+
+    prefixes: ClassVar[tuple[str, ...]] = ()
+
+    def filters_on(self, prefix: str) -> list[Filter]:
+        """The filters on the attributes of records, resources, scopes or events."""
+        return [found for on, found in self.filters if on == prefix]
 
 
 class Windowed(Paged, kw_only=True):
@@ -80,34 +102,50 @@ class Serviced(Windowed, kw_only=True):
 
     service: Annotated[list[str], text] = []
     namespace: Annotated[list[str], text] = []
+    prefixes: ClassVar[tuple[str, ...]] = (ATTR, RESOURCE, SCOPE)
+
+
+class OfTrace(Serviced, kw_only=True):
+    """A page of what may belong to a trace."""
+
+    trace_id: Annotated[bytes | None, hex_id(16)] = None
+    span_id: Annotated[bytes | None, hex_id(8)] = None
+
+    def window_of_trace(self) -> Window:
+        """The window that is asked for; a trace is answered whole unless there is a word about it."""
+        return self.window(DEFAULT_WINDOW_NANO if self.trace_id is None else None)
 
 
 class TraceSearch(Serviced, kw_only=True):
     """GET /api/traces."""
 
+    root_service: Annotated[list[str], text] = []
+    name: Annotated[list[str], text] = []
     status: Annotated[str | None, one_of("error", "ok")] = None
     min_duration: Annotated[int | None, duration] = None
     max_duration: Annotated[int | None, duration] = None
-    format: Annotated[str, one_of(JSON)] = JSON
+
+    prefixes = (*Serviced.prefixes, EVENT)
 
 
-class SpanSearch(Serviced, kw_only=True):
+class SpanSearch(OfTrace, kw_only=True):
     """GET /api/spans."""
 
-    trace_id: Annotated[bytes | None, hex_id(16)] = None
-    span_id: Annotated[bytes | None, hex_id(8)] = None
     name: Annotated[list[str], text] = []
     kind: Annotated[list[int], span_kind] = []
     status: Annotated[int | None, span_status] = None
     min_duration: Annotated[int | None, duration] = None
     max_duration: Annotated[int | None, duration] = None
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    semantic_type: SemanticTypes = []
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+    prefixes = (*OfTrace.prefixes, EVENT)
 
 
-class WholeTrace(Struct, kw_only=True):
+class WholeTrace(Shown, kw_only=True):
     """GET /api/traces/{trace_id}."""
 
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
 class TraceSpans(Paged, kw_only=True):
@@ -116,39 +154,58 @@ class TraceSpans(Paged, kw_only=True):
     kind: Annotated[list[int], span_kind] = []
     name: Annotated[list[str], text] = []
     status: Annotated[int | None, span_status] = None
-    semantic_type: Annotated[list[str], text] = []
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    semantic_type: SemanticTypes = []
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+    prefixes = SpanSearch.prefixes
 
 
-class LogSearch(Serviced, kw_only=True):
+class LogSearch(OfTrace, kw_only=True):
     """GET /api/logs."""
 
     severity: Annotated[int | None, severity_number] = None
     event_name: Annotated[list[str], text] = []
-    trace_id: Annotated[bytes | None, hex_id(16)] = None
-    span_id: Annotated[bytes | None, hex_id(8)] = None
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    q: Annotated[str | None, text] = None
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+
+class TraceLogs(Paged, kw_only=True):
+    """GET /api/logs/trace/{trace_id} and what is below it."""
+
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
 class MetricSearch(Serviced, kw_only=True):
     """GET /api/metrics."""
 
     name: Annotated[list[str], text] = []
-    format: Annotated[str, one_of(JSON)] = JSON
+
+    prefixes = (RESOURCE,)
 
 
 class PointSearch(Serviced, kw_only=True):
     """GET /api/metrics/series."""
 
     name: Annotated[list[str], text] = []
-    format: Annotated[str, one_of(JSON, OTLP)] = JSON
+    format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+
+class AttributeSearch(Serviced, kw_only=True):
+    """GET /api/attributes."""
+
+    signal: Annotated[list[str], one_of(*SIGNALS)] = []
+
+
+class AttributeValueSearch(Serviced, kw_only=True):
+    """GET /api/attributes/{key}/values."""
+
+    signal: Annotated[str | None, one_of(*SIGNALS)] = None
 
 
 class ServiceSearch(Windowed, kw_only=True):
     """GET /api/services."""
 
     namespace: Annotated[list[str], text] = []
-    format: Annotated[str, one_of(JSON)] = JSON
 
 
 class Field(NamedTuple):
@@ -161,16 +218,31 @@ class Field(NamedTuple):
 def fields(search: type[Struct]) -> dict[str, Field]:
     """The parameters of an endpoint by name."""
     declared = get_type_hints(search, include_extras=True)
-    return {name: Field(get_args(hint)[1], get_origin(get_args(hint)[0]) is list) for name, hint in declared.items()}
+    found = {name: get_args(declared[name]) for name in search.__struct_fields__ if name != "filters"}
+    return {name: Field(parser, get_origin(hint) is list) for name, (hint, parser) in found.items()}
+
+
+def prefixes(search: type[Struct]) -> tuple[str, ...]:
+    """What an endpoint's filters on attributes begin with."""
+    return getattr(search, "prefixes", ())
+
+
+def formats_of(search: type[Shown]) -> tuple[str, ...]:
+    """The forms that an endpoint answers in."""
+    return fields(search)["format"].parse.names  # type: ignore[attr-defined,no-any-return]
 
 
 def read(search: type[P], given: Iterable[tuple[str, str]]) -> P:
     """The parameters of one request. Raises QueryError for the first that is unknown, unreadable or given twice."""
-    known = fields(search)
+    known, on = fields(search), prefixes(search)
     values: dict[str, Any] = {}
     for name, value in given:
         if name not in known:
-            raise QueryError(f"there is no parameter {name!r} here", name, _nearest(name, known))
+            prefix, dot, _ = name.partition(".")
+            if dot and prefix in on:
+                values.setdefault("filters", []).append((prefix, parse(name, value)))
+                continue
+            raise QueryError(f"there is no parameter {name!r} here", name, _nearest(name, known, on))
         field = known[name]
         parsed = _parsed(name, value, field.parse)
         if field.repeatable:
@@ -192,7 +264,11 @@ def _parsed(name: str, value: str, parse: Callable[[str], Any]) -> Any:
         raise QueryError(f"{name}: {problem}", name, hint or None) from None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, known: Iterable[str], on: Iterable[str]) -> str:
+    prefix, dot, key = name.partition(".")
+    if dot and (near := difflib.get_close_matches(prefix.lower(), on, 1, 0.5)):
+        return f"did you mean {near[0]}.{key}?"
     names = [other for other in known if other != "count"]
     near = difflib.get_close_matches(name.lower(), names, 1, 0.5) or [n for n in names if n in name or name in n]
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(names)}"
+    attributes = [f"{prefix}.KEY" for prefix in on]
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join([*names, *attributes])}"

@@ -9,7 +9,7 @@ from msgspec import Struct
 from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
-from queries import dimensions, stored
+from queries import answers, dimensions, stored
 from queries.database import Connection
 from queries.dimensions import Resource, Scope
 from queries.pages import Row
@@ -44,56 +44,48 @@ class Point(Struct):
         """The scope of its series."""
         return self.series.scope
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> answers.AnyPoint:
         """The point as the API shows it."""
-        record = self.record
-        found = {
+        p = self.record
+        when: Any = {
             "time_unix_nano": self.filed_unix_nano,
-            "start_time_unix_nano": record.start_time_unix_nano or None,
+            "start_time_unix_nano": p.start_time_unix_nano or None,
             "sent_time_unix_nano": self.sent_unix_nano,
-            "flags": record.flags,
+            "flags": p.flags,
         }
-        return found | _values(record) | {"exemplars": [_exemplar(item) for item in self.exemplars]}
+        if isinstance(p, r.SummaryDataPoint):
+            pairs = zip(p.quantiles, p.values, strict=True)
+            quantiles = [answers.Quantile(stored.number(q), stored.number(v)) for q, v in pairs]
+            return answers.SummaryPoint(**when, count=p.count, sum=stored.number(p.sum), quantiles=quantiles)
+        when["exemplars"] = [_exemplar(item) for item in self.exemplars]
+        if isinstance(p, r.NumberDataPoint):
+            return answers.NumberPoint(**when, value=stored.number(p.value))
+        when |= {name: stored.number(getattr(p, name)) for name in ("sum", "min", "max")} | {"count": p.count}
+        if isinstance(p, r.HistogramDataPoint):
+            pairs_of = zip_longest(p.explicit_bounds, p.bucket_counts) if p.bucket_counts else ()
+            buckets = [answers.Bucket(stored.number(bound), count) for bound, count in pairs_of]
+            return answers.HistogramPoint(**when, buckets=buckets)
+        sides = _side(p.positive), _side(p.negative)
+        zero = p.scale, p.zero_count, stored.number(p.zero_threshold)
+        return answers.ExponentialPoint(**when, buckets=answers.ExponentialBuckets(*zero, *sides))
 
     def to_otlp(self) -> export.Json:
         """The point as it was sent."""
         return export.data_point(self.record, stored.key_values(self.series.attributes), self.exemplars)
 
 
-def _values(p: r.DataPoint) -> dict[str, Any]:
-    if isinstance(p, r.NumberDataPoint):
-        return {"value": stored.number(p.value)}
-    if isinstance(p, r.SummaryDataPoint):
-        pairs = zip(p.quantiles, p.values, strict=True)
-        quantiles = [{"quantile": stored.number(q), "value": stored.number(v)} for q, v in pairs]
-        return {"count": p.count, "sum": stored.number(p.sum), "quantiles": quantiles}
-    found = {"count": p.count, "sum": stored.number(p.sum), "min": stored.number(p.min), "max": stored.number(p.max)}
-    if isinstance(p, r.HistogramDataPoint):
-        pairs_of = zip_longest(p.explicit_bounds, p.bucket_counts) if p.bucket_counts else ()
-        buckets: object = [{"upper_bound": stored.number(bound), "count": count} for bound, count in pairs_of]
-    else:
-        buckets = {
-            "scale": p.scale,
-            "zero_count": p.zero_count,
-            "zero_threshold": stored.number(p.zero_threshold),
-            "positive": _side(p.positive),
-            "negative": _side(p.negative),
-        }
-    return found | {"buckets": buckets}
+def _side(buckets: r.Buckets | None) -> answers.Buckets | None:
+    return None if buckets is None else answers.Buckets(buckets.offset, list(buckets.bucket_counts))
 
 
-def _side(buckets: r.Buckets | None) -> dict[str, Any] | None:
-    return None if buckets is None else {"offset": buckets.offset, "bucket_counts": list(buckets.bucket_counts)}
-
-
-def _exemplar(exemplar: r.Exemplar) -> dict[str, Any]:
-    return {
-        "time_unix_nano": exemplar.time_unix_nano,
-        "value": stored.number(exemplar.value),
-        "trace_id": stored.hex_or_null(exemplar.trace_id),
-        "span_id": stored.hex_or_null(exemplar.span_id),
-        "attributes": stored.plain({a.key: a.value for a in exemplar.filtered_attributes}),
-    }
+def _exemplar(exemplar: r.Exemplar) -> answers.Exemplar:
+    return answers.Exemplar(
+        exemplar.time_unix_nano,
+        stored.number(exemplar.value),
+        stored.hex_or_null(exemplar.trace_id),
+        stored.hex_or_null(exemplar.span_id),
+        stored.plain({a.key: a.value for a in exemplar.filtered_attributes}),
+    )
 
 
 async def load(connection: Connection, keys: Sequence[Row]) -> list[Point]:

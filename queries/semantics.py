@@ -30,3 +30,16 @@ def detect(keys: Iterable[str]) -> str | None:
         if any(key.startswith(prefixes) for key in found):
             return semantic_type
     return None
+
+
+def beginnings(semantic_type: str) -> tuple[list[str], list[str]]:
+    """The beginnings of keys that make a span one of this type, and those that make it one of an earlier type first."""
+    types = list(PREFIXES)
+    earlier = types[: types.index(semantic_type)]
+    return list(PREFIXES[semantic_type]), [prefix for other in earlier for prefix in PREFIXES[other]]
+
+
+def path(prefixes: Iterable[str]) -> str | None:
+    """The jsonpath that finds a key of an object that begins so; None = there is nothing to find."""
+    conditions = [f'@.key starts with "{prefix}"' for prefix in prefixes]
+    return f"$.keyvalue() ? ({' || '.join(conditions)})" if conditions else None

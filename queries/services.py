@@ -1,9 +1,7 @@
 """Services: which there are, when they were last heard of, and how much they sent in a window."""
 
-from typing import Any
-
 from exporter import columns
-from queries import stored
+from queries import answers, stored
 from queries.database import ReadDatabase, fetch_within
 from queries.params import ServiceSearch, Window
 from sql import query
@@ -12,7 +10,7 @@ COUNT_MS = 1000
 """A count that takes longer is null: a list of services must not fail for it."""
 
 
-async def catalogue(database: ReadDatabase, asked: ServiceSearch, window: Window) -> list[dict[str, Any]]:
+async def catalogue(database: ReadDatabase, asked: ServiceSearch, window: Window) -> list[answers.Service]:
     """Every service that is known, by name, with its records in the window."""
     statement = query("reading_dimensions", "list-services")
     async with database.reading() as connection:
@@ -20,13 +18,13 @@ async def catalogue(database: ReadDatabase, asked: ServiceSearch, window: Window
     spans = await _counts(database, columns.SPANS, "start_time_unix_nano", window)
     logs = await _counts(database, columns.LOGS, "time_unix_nano", window)
     return [
-        {
-            "service_name": stored.text(row["service_name"]),
-            "service_namespace": stored.text(row["service_namespace"]) or None,
-            "last_seen": row["last_seen"],
-            "span_count": _sum(spans, row["resource_ids"]),
-            "log_count": _sum(logs, row["resource_ids"]),
-        }
+        answers.Service(
+            stored.text(row["service_name"]),
+            stored.text(row["service_namespace"]) or None,
+            row["last_seen"],
+            _sum(spans, row["resource_ids"]),
+            _sum(logs, row["resource_ids"]),
+        )
         for row in services
     ]
 

@@ -1,19 +1,22 @@
 """Spans: a search, and whole spans with their events and links from rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
-from queries import dimensions, stored
+from queries import answers, cursors, dimensions, selecting, stored
 from queries.database import Connection
 from queries.dimensions import Resource, Scope
+from queries.filters import Kept
 from queries.pages import Row, Selection, Source
 from queries.params import SpanSearch
-from queries.semantics import detect
+from queries.selecting import Series
+from queries.semantics import beginnings, detect, path
 from queries.values import KINDS, STATUSES
 from sql import query
 
@@ -42,41 +45,51 @@ class Span(Struct):
         return min(max(0, self.record.end_time_unix_nano - self.record.start_time_unix_nano), _INT64_MAX)
 
     @property
+    def key(self) -> cursors.Key:
+        """What spans are ordered by."""
+        span_id = int.from_bytes(self.record.span_id, "big", signed=True)
+        return self.filed_unix_nano, self.record.trace_id, span_id
+
+    @property
     def semantic_type(self) -> str | None:
         """The semantic convention that its attributes follow."""
         return detect(self.attributes)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> answers.Span:
         """The span as the API shows it."""
+        return answers.Span(*self.shown())
+
+    def shown(self) -> tuple[Any, ...]:
+        """The fields of answers.Span."""
         record = self.record
-        return {
-            "trace_id": record.trace_id.hex(),
-            "span_id": record.span_id.hex(),
-            "parent_span_id": stored.hex_or_null(record.parent_span_id),
-            "name": record.name,
-            "kind": name_of(KINDS, record.kind),
-            "start_time_unix_nano": self.filed_unix_nano,
-            "end_time_unix_nano": record.end_time_unix_nano,
-            "duration_nanos": self.duration_nano,
-            "sent_time_unix_nano": self.sent_unix_nano,
-            "status": name_of(STATUSES, self.status.code),
-            "status_message": self.status.message or None,
-            "service_name": self.resource.service_name,
-            "service_namespace": self.resource.service_namespace,
-            "semantic_type": self.semantic_type,
-            "attributes": stored.plain(self.attributes),
-            "events": [_event(event) for event in self.events],
-            "links": [_link(link) for link in self.links],
-            "resource_id": self.resource.id,
-            "scope_id": self.scope.id,
-            "scope_name": self.scope.record.name or None,
-            "scope_version": self.scope.record.version or None,
-            "trace_state": record.trace_state or None,
-            "flags": record.flags,
-            "dropped_attributes_count": record.dropped_attributes_count,
-            "dropped_events_count": record.dropped_events_count,
-            "dropped_links_count": record.dropped_links_count,
-        }
+        return (
+            record.trace_id.hex(),
+            record.span_id.hex(),
+            stored.hex_or_null(record.parent_span_id),
+            record.name,
+            name_of(KINDS, record.kind),
+            self.filed_unix_nano,
+            record.end_time_unix_nano,
+            self.duration_nano,
+            self.sent_unix_nano,
+            name_of(STATUSES, self.status.code),
+            self.status.message or None,
+            self.resource.service_name,
+            self.resource.service_namespace,
+            self.semantic_type,
+            stored.plain(self.attributes),
+            [_event(event) for event in self.events],
+            [_link(link) for link in self.links],
+            self.resource.id,
+            self.scope.id,
+            self.scope.record.name or None,
+            self.scope.record.version or None,
+            record.trace_state or None,
+            record.flags,
+            record.dropped_attributes_count,
+            record.dropped_events_count,
+            record.dropped_links_count,
+        )
 
     def to_otlp(self) -> export.Json:
         """The span as it was sent."""
@@ -88,45 +101,52 @@ def name_of(names: Sequence[str], number: int) -> str | int:
     return names[number] if 0 <= number < len(names) else number
 
 
-def _event(event: r.Event) -> dict[str, Any]:
-    return {
-        "time_unix_nano": event.time_unix_nano,
-        "name": event.name,
-        "attributes": stored.plain({a.key: a.value for a in event.attributes}),
-        "dropped_attributes_count": event.dropped_attributes_count,
-    }
+def _event(event: r.Event) -> answers.Event:
+    attributes = stored.plain({a.key: a.value for a in event.attributes})
+    return answers.Event(event.time_unix_nano, event.name, attributes, event.dropped_attributes_count)
 
 
-def _link(link: r.Link) -> dict[str, Any]:
-    return {
-        "trace_id": stored.hex_or_null(link.trace_id),
-        "span_id": stored.hex_or_null(link.span_id),
-        "trace_state": link.trace_state or None,
-        "attributes": stored.plain({a.key: a.value for a in link.attributes}),
-        "dropped_attributes_count": link.dropped_attributes_count,
-        "flags": link.flags,
-    }
+def _link(link: r.Link) -> answers.Link:
+    return answers.Link(
+        stored.hex_or_null(link.trace_id),
+        stored.hex_or_null(link.span_id),
+        link.trace_state or None,
+        stored.plain({a.key: a.value for a in link.attributes}),
+        link.dropped_attributes_count,
+        link.flags,
+    )
 
 
 async def select(connection: Connection, asked: SpanSearch) -> Selection:
     """Which spans a search asks for."""
-    series = None
-    if asked.name or asked.kind:
-        names = stored.escaped(asked.name)
-        found = await connection.fetch(query("reading_dimensions", "match-span-series"), names, asked.kind or None)
-        series = [row[0] for row in found]
-    return Selection(
-        await dimensions.resource_ids(connection, asked.service, asked.namespace),
-        series,
-        (
-            asked.trace_id,
-            None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True),
-            asked.status,
-            asked.min_duration,
-            asked.max_duration,
-        ),
-        narrow=asked.trace_id is not None,
+    series = Series(
+        r.SPANS, query("reading_dimensions", "match-span-series"), (stored.escaped(asked.name), asked.kind or None)
     )
+    values = (
+        asked.trace_id,
+        None if asked.span_id is None else int.from_bytes(asked.span_id, "big", signed=True),
+        asked.status,
+        asked.min_duration,
+        asked.max_duration,
+    )
+    selection = await selecting.select(connection, asked, series, values, narrow=asked.trace_id is not None)
+    return await _of_types(connection, selection, asked.semantic_type) if asked.semantic_type else selection
+
+
+async def _of_types(connection: Connection, selection: Selection, types: Iterable[str]) -> Selection:
+    """Those of the spans that are of one of these types; a key that tells may lie in a series or on a row."""
+    found: list[Selection] = []
+    for semantic_type in dict.fromkeys(types):
+        own, earlier = beginnings(semantic_type)
+        rows = await connection.fetch(query("reading_dimensions", "match-span-series-of-type"), own, earlier)
+        possible = {row["series_id"] for row in rows}
+        of_type = [row["series_id"] for row in rows if row["fits"]]
+        kept = Kept("keep-of-type", {"earlier": path(earlier), "own": path(own), "series": of_type})
+        for part in selection.parts:
+            series = possible if part.series is None else possible.intersection(part.series)
+            found.append(replace(part, series=sorted(series), kept=[*part.kept, kept], others=()))
+    first, *others = found or [replace(selection, series=[], others=())]
+    return replace(first, others=others)
 
 
 async def load(connection: Connection, rows: Sequence[Row]) -> list[Span]:

@@ -1,6 +1,7 @@
 """What the columns hold, back to what was sent, and further to plain JSON."""
 
 import math
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,6 +16,7 @@ Attributes = dict[str, AnyValue]
 _decode = msgspec.json.Decoder().decode
 _UINT64 = (1 << 64) - 1
 _UINT32 = (1 << 32) - 1
+_WILDCARD, _LITERALLY = re.compile(r"[%_\\]"), r"\\\g<0>"
 
 
 def value(text: bytes | None) -> AnyValue:
@@ -62,6 +64,14 @@ def text(stored: str | None) -> str:
 def escaped(texts: list[str]) -> list[str] | None:
     """What a parameter has to equal in a text column; None, which is any, where nothing is given."""
     return [escape_nul(text) for text in texts] or None
+
+
+def containing(text: str) -> list[str]:
+    """Patterns of LIKE for what contains `text`: the first one for a text column, both for the text of a jsonb column,
+    where the second one finds what JSON escapes inside of strings."""
+    raw = escape_nul(text)
+    forms = (raw, msgspec.json.encode(raw).decode()[1:-1])
+    return [f"%{_WILDCARD.sub(_LITERALLY, form)}%" for form in forms]
 
 
 def hex_or_null(raw: bytes) -> str | None:

@@ -4,17 +4,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from queries import cursors, dimensions, pages, spans, stored
+from queries import answers, cursors, dimensions, pages, selecting, spans, stored
 from queries.database import Connection
 from queries.errors import NotFound
-from queries.pages import Request, Row, Selection, Total
-from queries.params import TraceSearch, Window
+from queries.filters import PAGE, RESOURCE, Kept, Match, on_spans, union
+from queries.pages import Request, Row, Total
+from queries.params import Serviced, SpanSearch, TraceSearch, Window
 from queries.values import KINDS
 from sql import query
 
 MAX_SPANS = 10_000
 """A trace is answered whole up to so many spans, its earliest."""
+_FEW_SPANS = 500
+"""So many spans are looked up to tell in which traces they are."""
 _HOUR_NANO = 3_600_000_000_000
 _DAY_NANO = 24 * _HOUR_NANO
 _INT64_MAX = (1 << 63) - 1
@@ -34,24 +38,28 @@ class Trace(Struct):
     root_service: dimensions.Service
     services: list[str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> answers.Trace:
         """The trace as the list shows it."""
-        return {
-            "trace_id": self.trace_id.hex(),
-            "start_time_unix_nano": self.start_unix_nano,
-            "end_time_unix_nano": self.end_unix_nano,
-            "duration_nanos": self.end_unix_nano - self.start_unix_nano,
-            "span_count": self.span_count,
-            "error_count": self.error_count,
-            "status": "error" if self.error_count else "ok",
-            "root_span_name": self.root.name,
-            "root_span_kind": spans.name_of(KINDS, self.root.kind),
-            "root_span_id": self.root_span_id.hex(),
-            "has_root": self.has_root,
-            "service_name": self.root_service.name,
-            "service_namespace": self.root_service.namespace,
-            "services": self.services,
-        }
+        return answers.Trace(*self.shown())
+
+    def shown(self) -> tuple[Any, ...]:
+        """The fields of answers.Trace."""
+        return (
+            self.trace_id.hex(),
+            self.start_unix_nano,
+            self.end_unix_nano,
+            self.end_unix_nano - self.start_unix_nano,
+            self.span_count,
+            self.error_count,
+            "error" if self.error_count else "ok",
+            self.root.name,
+            spans.name_of(KINDS, self.root.kind),
+            self.root_span_id.hex(),
+            self.has_root,
+            self.root_service.name,
+            self.root_service.namespace,
+            self.services,
+        )
 
 
 def _around(window: Window) -> tuple[int, int]:
@@ -61,22 +69,57 @@ def _around(window: Window) -> tuple[int, int]:
 
 
 async def find(
-    connection: Connection, asked: TraceSearch, request: Request
+    connection: Connection, asked: TraceSearch, request: Request, counts: bool
 ) -> tuple[list[Trace], list[cursors.Key], Total]:
     """The traces of a page, the keys of these and of one more where there is one, and how many there are in all."""
-    resources = await dimensions.resource_ids(connection, asked.service, asked.namespace)
-    if resources == []:
+    low, high = _around(request.window)
+    of_service = await selecting.resource_ids(connection, asked)
+    of_root = None
+    if asked.root_service:
+        of_root = await selecting.resource_ids(connection, Serviced(service=asked.root_service))
+    trace_ids, kept = await _with_spans(connection, asked, request.window)
+    if [] in (of_service, of_root, trace_ids):
         return [], [], Total(0, "eq")
-    match = query("reading_traces", "match-traces")
     failed = None if asked.status is None else asked.status == "error"
-    arguments = [*_around(request.window), resources, failed, asked.min_duration, asked.max_duration]
-    page = spans.SOURCE.page(match, "page-by-time")
+    arguments = (low, high, of_service, of_root, failed, asked.min_duration, asked.max_duration, trace_ids)
+    matches = [Match(query("reading_traces", name), arguments, PAGE).around(kept) for name in _MATCHES]
     after = request.after or cursors.NO_KEY
-    rows = await connection.fetch(page, request.window.start, request.high, *after, request.wanted, *arguments)
-    rows = rows[request.offset :]
-    found = await _load(connection, [row["trace_id"] for row in rows[: request.limit]], *_around(request.window))
-    keys: list[cursors.Key] = [(row["start_time_unix_nano"], row["trace_id"], 0) for row in rows]
-    return found, keys, await pages.total(connection, match, arguments, request, rows)
+    rows: list[Row] = []
+    for match in matches:
+        page = spans.SOURCE.page(match.text, "page-by-time")
+        rows += await connection.fetch(
+            page, request.window.start, request.high, *after, request.wanted, *match.arguments
+        )
+    rows.sort(key=_key, reverse=True)
+    rows = rows[request.offset : request.wanted]
+    found = await _load(connection, [row["trace_id"] for row in rows[: request.limit]], low, high)
+    total = await pages.total(connection, union(matches), request, rows) if counts else Total(0, "gte")
+    return found, [_key(row) for row in rows], total
+
+
+_MATCHES = ("match-traces", "match-split-traces")
+
+
+def _key(row: Row) -> cursors.Key:
+    return row["start_time_unix_nano"], row["trace_id"], 0
+
+
+async def _with_spans(
+    connection: Connection, asked: TraceSearch, window: Window
+) -> tuple[list[bytes] | None, list[Kept]]:
+    """The traces that have a span of what is asked of one (None = any), or, where that are too many to be named, a
+    condition that finds out."""
+    filters = [(on, f) for on, f in asked.filters if on != RESOURCE]
+    if not filters and not asked.name:
+        return None, []
+    # Service and resource are of any span of the trace; all else is of one and the same.
+    search = SpanSearch(name=asked.name, filters=filters)
+    within = Window(window.start, min(_INT64_MAX, window.end + _DAY_NANO))
+    selection = await spans.select(connection, search)
+    rows = await pages.find(connection, spans.SOURCE, selection, Request(within, None, 0, _FEW_SPANS, False))
+    if len(rows) <= _FEW_SPANS:
+        return sorted({row["trace_id"] for row in rows}), []
+    return None, [on_spans(union([part.match(spans.SOURCE).of_window(*within) for part in selection.parts]))]
 
 
 async def _load(connection: Connection, trace_ids: Sequence[bytes], low: int, high: int) -> list[Trace]:
@@ -116,17 +159,22 @@ def _merged(
     )
 
 
-async def load(connection: Connection, trace_id: bytes) -> tuple[Trace, list[spans.Span]]:
-    """A trace and its spans, earliest first; the first MAX_SPANS. Raises NotFound."""
+async def load(
+    connection: Connection, trace_id: bytes, asked: SpanSearch | None = None
+) -> tuple[Trace, list[spans.Span]]:
+    """A trace and those of its spans that are asked for, earliest first, MAX_SPANS at most. Raises NotFound."""
     found = await _load(connection, [trace_id], 0, _INT64_MAX)
     if not found:
         raise NotFound(f"no span of trace {trace_id.hex()} is stored", "trace_id", "/api/traces lists traces")
     trace = found[0]
     # Every span begins before the trace ends: the window keeps other partitions out of it.
     window = trace.start_unix_nano, min(_INT64_MAX, trace.end_unix_nano + 1)
-    statement = spans.SOURCE.page(spans.SOURCE.statement(), "page-earliest")
-    of_trace = Selection(filters=(trace_id, None, None, None, None)).arguments()
-    rows = await connection.fetch(statement, *window, *cursors.NO_KEY, MAX_SPANS, *of_trace, None)
+    asked = replace(asked or SpanSearch(), trace_id=trace_id)
+    rows: list[Row] = []
+    for part in (await spans.select(connection, asked)).parts:
+        match = part.match(spans.SOURCE)
+        page = spans.SOURCE.page(match.text, "page-earliest")
+        rows += await connection.fetch(page, *window, *cursors.NO_KEY, MAX_SPANS, *match.arguments)
     return trace, await spans.load(connection, rows)
 
 
@@ -160,35 +208,37 @@ def _descend(
         stack += [(depth + 1, child) for child in reversed(children.pop(span.record.span_id, ()))]
 
 
-def to_json(trace: Trace, found: Sequence[spans.Span]) -> dict[str, Any]:
+def to_json(trace: Trace, found: Sequence[spans.Span]) -> answers.WholeTrace:
     """The whole trace: its spans in tree order, resources and scopes once each."""
     resources = {span.resource.id: span.resource for span in found}
     scopes = {span.scope.id: span.scope for span in found}
-    return trace.to_json() | {
-        "has_more": trace.span_count > len(found),
-        "spans": [span.to_json() | {"depth": depth} for depth, span in tree(found)],
-        "resources": [_resource(resource) for resource in resources.values()],
-        "scopes": [_scope(scope) for scope in scopes.values()],
-    }
+    whole = (
+        *trace.shown(),
+        trace.span_count > len(found),
+        [answers.SpanInTree(*(*span.shown(), depth)) for depth, span in tree(found)],
+        [_resource(resource) for resource in resources.values()],
+        [_scope(scope) for scope in scopes.values()],
+    )
+    return answers.WholeTrace(*whole)
 
 
-def _resource(resource: dimensions.Resource) -> dict[str, Any]:
-    return {
-        "resource_id": resource.id,
-        "service_name": resource.service_name,
-        "service_namespace": resource.service_namespace,
-        "schema_url": resource.schema_url or None,
-        "attributes": stored.plain(resource.attributes),
-        "dropped_attributes_count": resource.record.dropped_attributes_count,
-    }
+def _resource(resource: dimensions.Resource) -> answers.Resource:
+    return answers.Resource(
+        resource.id,
+        resource.service_name,
+        resource.service_namespace,
+        resource.schema_url or None,
+        stored.plain(resource.attributes),
+        resource.record.dropped_attributes_count,
+    )
 
 
-def _scope(scope: dimensions.Scope) -> dict[str, Any]:
-    return {
-        "scope_id": scope.id,
-        "name": scope.record.name or None,
-        "version": scope.record.version or None,
-        "schema_url": scope.schema_url or None,
-        "attributes": stored.plain({a.key: a.value for a in scope.record.attributes}),
-        "dropped_attributes_count": scope.record.dropped_attributes_count,
-    }
+def _scope(scope: dimensions.Scope) -> answers.Scope:
+    return answers.Scope(
+        scope.id,
+        scope.record.name or None,
+        scope.record.version or None,
+        scope.schema_url or None,
+        stored.plain({a.key: a.value for a in scope.record.attributes}),
+        scope.record.dropped_attributes_count,
+    )

@@ -57,15 +57,16 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def one_of(*names: str) -> Callable[[str], str]:
+class one_of:
     """One of these words, in any case."""
 
-    def parse(value: str) -> str:
-        if value.lower() not in names:
-            raise ValueError(f"is {value!r}; one of {', '.join(names)}")
-        return value.lower()
+    def __init__(self, *names: str) -> None:
+        self.names = names
 
-    return parse
+    def __call__(self, value: str) -> str:
+        if value.lower() not in self.names:
+            raise ValueError(f"is {value!r}; one of {', '.join(self.names)}")
+        return value.lower()
 
 
 def duration(value: str) -> int:

@@ -183,6 +183,11 @@ def identity(*parts: AnyValue) -> bytes:
     return hashlib.sha256(canonical(list(parts))).digest()
 
 
+def key_hash(key: str) -> bytes:
+    """What an attribute key is unique by: a key may be longer than an index takes."""
+    return hashlib.sha256(key.encode()).digest()
+
+
 def canonical_entry(key: str, value: AnyValue) -> bytes:
     """An entry of a map as `canonical` has it."""
     return canonical(key) + canonical(value)

@@ -74,17 +74,13 @@ ON CONFLICT DO NOTHING RETURNING key_hash, key_id;
 
 -- name: list-high-keys
 -- The verdict so far, of all replicas.
-SELECT key, spans_high_cardinality, logs_high_cardinality FROM attribute_keys
-WHERE spans_high_cardinality OR logs_high_cardinality;
+SELECT key FROM attribute_keys WHERE __signal___high_cardinality;
 
--- name: demote-span-keys
--- Tell every replica that these keys left the span series; some never lay in one that was stored.
-INSERT INTO attribute_keys AS k (key_hash, key, spans_high_cardinality)
-SELECT h, n, true FROM unnest($1::bytea[], $2::text[]) AS t (h, n)
-ON CONFLICT (key_hash) DO UPDATE SET spans_high_cardinality = true WHERE NOT k.spans_high_cardinality;
-
--- name: demote-log-keys
--- Tell every replica that these keys left the log series; some never lay in one that was stored.
-INSERT INTO attribute_keys AS k (key_hash, key, logs_high_cardinality)
-SELECT h, n, true FROM unnest($1::bytea[], $2::text[]) AS t (h, n)
-ON CONFLICT (key_hash) DO UPDATE SET logs_high_cardinality = true WHERE NOT k.logs_high_cardinality;
+-- name: mark-keys
+-- Keys that have values on rows, and whether all of them lie there as they left the series; some never lay in a series.
+INSERT INTO attribute_keys AS k (key_hash, key, __signal___on_row, __signal___high_cardinality)
+SELECT h, n, true, is_high FROM unnest($1::bytea[], $2::text[], $3::boolean[]) AS t (h, n, is_high)
+ON CONFLICT (key_hash) DO UPDATE SET
+    __signal___on_row = true,
+    __signal___high_cardinality = k.__signal___high_cardinality OR excluded.__signal___high_cardinality
+WHERE NOT k.__signal___on_row OR excluded.__signal___high_cardinality > k.__signal___high_cardinality;

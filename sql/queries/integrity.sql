@@ -126,6 +126,16 @@ FULL JOIN stored AS s ON s.trace_id = e.trace_id AND s.hour_unix_nano = e.hour_u
 WHERE ROW(e.*) IS DISTINCT FROM ROW(s.*)
 LIMIT 1;
 
+-- name: split-traces-unmarked
+-- Rows of traces that have another one within a day and do not say so.
+SELECT count(*) OVER () AS violations, t.trace_id, t.hour_unix_nano
+FROM otel_traces AS t
+WHERE t.is_split IS NOT TRUE AND EXISTS (
+    SELECT FROM otel_traces AS o
+    WHERE o.trace_id = t.trace_id AND o.hour_unix_nano <> t.hour_unix_nano
+        AND o.hour_unix_nano BETWEEN t.hour_unix_nano - 86400000000000 AND t.hour_unix_nano + 86400000000000)
+LIMIT 1;
+
 -- name: spans-lack-identity
 -- Spans whose trace id or span id is all zero: such are refused.
 SELECT count(*) OVER () AS violations, trace_id, span_id, start_time_unix_nano

@@ -34,25 +34,42 @@ FROM otel_metrics_dim WHERE metric_id = ANY($1::bigint[]);
 
 -- name: match-resources
 -- Resources of these services and namespaces; null = any. A service without a name has an invented one.
-SELECT resource_id FROM otel_resources_dim
+SELECT resource_id, attributes FROM otel_resources_dim
 WHERE ($1::text[] IS NULL OR service_name = ANY($1) OR service_name IS NULL AND 'unknown_service' = ANY($1))
     AND ($2::text[] IS NULL OR service_namespace = ANY($2));
 
+-- name: match-scopes
+-- Every scope, for filters to be put around.
+SELECT scope_id, attributes FROM otel_scopes_dim;
+
 -- name: match-span-series
--- Span series of these names and kinds; null = any.
-SELECT series_id FROM otel_span_series_dim
-WHERE ($1::text[] IS NULL OR name = ANY($1)) AND ($2::int[] IS NULL OR kind_id = ANY($2));
+-- Span series of these scopes, names and kinds; null = any.
+SELECT series_id, attributes FROM otel_span_series_dim
+WHERE ($1::bigint[] IS NULL OR scope_id = ANY($1)) AND ($2::text[] IS NULL OR name = ANY($2))
+    AND ($3::int[] IS NULL OR kind_id = ANY($3));
+
+-- name: match-span-series-of-type
+-- Span series without a key that begins as one of an earlier semantic type does ($2), and whether they have one that
+-- begins as one of this type does ($1). Every key of a series is registered: it is quicker to look for whole keys.
+SELECT d.series_id, coalesce(d.attributes ?| k.own, false) AS fits
+FROM otel_span_series_dim AS d, (
+    SELECT array_agg(key) FILTER (WHERE key ^@ ANY($1::text[])) AS own,
+        array_agg(key) FILTER (WHERE key ^@ ANY($2::text[])) AS earlier
+    FROM attribute_keys) AS k
+WHERE NOT coalesce(d.attributes ?| k.earlier, false);
 
 -- name: match-log-series
--- Log series from a severity on, of these event names; null = any.
-SELECT series_id FROM otel_log_series_dim
-WHERE ($1::int IS NULL OR severity_number >= $1) AND ($2::text[] IS NULL OR event_name = ANY($2));
+-- Log series of these scopes, from a severity on, of these event names; null = any.
+SELECT series_id, attributes FROM otel_log_series_dim
+WHERE ($1::bigint[] IS NULL OR scope_id = ANY($1)) AND ($2::int IS NULL OR severity_number >= $2)
+    AND ($3::text[] IS NULL OR event_name = ANY($3));
 
 -- name: match-metric-series
--- Series of these metrics and resources, with their metric's type; null = any.
-SELECT s.series_id, m.metric_type_id
+-- Series of these metrics, resources and scopes, with their metric's type; null = any.
+SELECT s.series_id, m.metric_type_id, s.attributes
 FROM otel_metrics_dim AS m JOIN otel_metric_series_dim AS s ON s.metric_id = m.metric_id
-WHERE ($1::text[] IS NULL OR m.name = ANY($1)) AND ($2::bigint[] IS NULL OR s.resource_id = ANY($2));
+WHERE ($1::text[] IS NULL OR m.name = ANY($1)) AND ($2::bigint[] IS NULL OR s.resource_id = ANY($2))
+    AND ($3::bigint[] IS NULL OR s.scope_id = ANY($3));
 
 -- name: list-metrics
 -- Metrics by name, of these names and resources, seen since $3; null = any. Another description is the same metric.

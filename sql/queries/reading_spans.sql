@@ -16,6 +16,13 @@ WHERE s.start_time_unix_nano >= $1 AND s.start_time_unix_nano < $2
         coalesce(s.sent_start_time_unix_nano, s.start_time_unix_nano), s.end_time_unix_nano))
     AND ($14::bigint IS NULL OR s.__driver__ = $14);
 
+-- name: find-span-names
+-- The names of these spans ($2) of a trace that began from $3 to $4. Of one that is stored twice the earliest is last.
+SELECT s.span_id, d.name
+FROM otel_spans_fact AS s JOIN otel_span_series_dim AS d ON d.series_id = s.series_id
+WHERE s.trace_id = $1 AND s.span_id = ANY($2::bigint[]) AND s.start_time_unix_nano BETWEEN $3 AND $4
+ORDER BY s.start_time_unix_nano DESC;
+
 -- name: find-span-events
 -- The events of these spans, in order.
 SELECT __columns__

@@ -73,7 +73,7 @@ def test_a_key_that_never_repeats_leaves_and_others_stay() -> None:
     records = [{"user.id": f"u{i}", "method": "GET", "shard": i % 10} for i in range(40)]
     take(cardinality, *records)
     assert cardinality.high == {"user.id"}
-    assert cardinality.demoted == ["user.id"]
+    assert cardinality.untold == {"user.id": True}
     assert cardinality.intern(CODEC, raw("user.id", "u1")) == (0, "user.id", b'"user.id":"u1"')
     assert cardinality.intern(CODEC, raw("method", "GET"))[0]
 
@@ -109,11 +109,11 @@ def test_the_guard_takes_the_keys_that_keep_series_apart() -> None:
 def test_the_guard_takes_all_keys_that_never_come_again_at_once() -> None:
     cardinality = new_cardinality()
     take(cardinality, *({f"key {i}": 1, "same": "s", "side": i % 3} for i in range(80)))
-    unique = {key for key in cardinality.demoted if key.startswith("key ")}
+    unique = {key for key in cardinality.untold if key.startswith("key ")}
     assert len(unique) == 64, "of the recent series each had one"
     assert not {"same", "side"} & cardinality.high
     take(cardinality, *({f"other {i}": 1, "same": "s"} for i in range(80)))
-    assert len(cardinality.demoted) > 100
+    assert len(cardinality.untold) > 100
 
 
 def test_the_guard_takes_no_key_while_series_have_their_records() -> None:
@@ -129,7 +129,7 @@ def test_a_verdict_is_final_and_is_taken_over_from_others() -> None:
     cardinality.intern(CODEC, raw("b", 1))
     cardinality.learn(["a", "c"])
     assert cardinality.high == {"a", "c"}
-    assert cardinality.demoted == [], "others know already"
+    assert cardinality.untold == {}, "others know already"
     assert list(cardinality.interned(CODEC)) == [raw("b", 1)]
     cardinality.forget()
     assert cardinality.high == {"a", "c"}

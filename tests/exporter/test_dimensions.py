@@ -179,8 +179,7 @@ def test_a_key_that_leaves_before_it_was_stored_is_told_to_the_others(store: str
 
     async def session(running: Sidecar) -> set[str]:
         await send(running, *users[0])
-        await running._share_verdicts(running.ingest)
-        assert running.ingest.traces.cardinality.demoted == []
+        assert running.ingest.traces.cardinality.untold == {}
         return set(running.ingest.traces.cardinality.high)
 
     assert run(store, session) == {"user.id"}
@@ -194,6 +193,18 @@ def test_a_key_that_leaves_before_it_was_stored_is_told_to_the_others(store: str
     run(store, restarted)
     assert ask(store, "SELECT count(*) AS n FROM otel_span_series_dim") == [{"n": 1}]
     assert len(ask(store, "SELECT FROM v_otel_spans_enriched WHERE attributes ? 'user.id'")) == 1200
+
+
+def test_a_long_value_marks_its_key_as_on_rows(store: str) -> None:
+    """Whoever filters on the key looks at rows too; its other values stay in the series."""
+
+    async def session(running: Sidecar) -> None:
+        await send(running, *spans(span(1, 1, has={"note": "x" * 5000}), span(1, 2, has={"note": "short"})))
+        assert running.ingest.traces.cardinality.untold == {}
+
+    run(store, session)
+    marked = "SELECT key, spans_high_cardinality AS high FROM attribute_keys WHERE spans_on_row AND NOT logs_on_row"
+    assert ask(store, marked) == [{"key": "note", "high": False}]
 
 
 def many_resources(count: int) -> tuple[str, bytes]:

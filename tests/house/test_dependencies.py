@@ -15,6 +15,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("database",),
     ("promotion", "attributes"),
     ("dimensions", "cardinality"),
+    ("verdicts", "row_indexes"),
     ("place", "check"),
     ("traces",),
     ("logs",),

@@ -70,6 +70,29 @@ def test_a_trace_of_many_hours_is_one(shared: Server, service: str) -> None:
     assert get(shared, f"/api/traces/{trace.hex()}")["span_count"] == 3
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_hours_that_come_by_themselves_and_without_a_root_are_one_trace(
+    shared: Server, service: str, order: tuple[int, ...]
+) -> None:
+    start, trace = ago(4 * 3600), uuid4().bytes
+    for hour in order:
+        name = f"{service}-{hour}"
+        send_spans(shared, name, [span(hour + 1, start + hour * HOUR, trace=trace, error=hour == 1)])
+    for parameters, expected in (
+        ({"status": "error"}, 3),
+        ({"status": "ok"}, None),
+        ({"min_duration": "2h"}, 3),
+        ({"max_duration": "119m"}, None),
+        ({"root_service": f"{service}-0"}, 3),
+        ({"root_service": f"{service}-2"}, None),
+        ({"service": f"{service}-2"}, 3),
+    ):
+        asked = {"service": f"{service}-1", "since": "1d"} | parameters
+        found = get(shared, "/api/traces", **asked)["traces"]
+        assert [trace["span_count"] for trace in found] == ([expected] if expected else []), parameters
+        assert all(trace["start_time_unix_nano"] == start for trace in found)
+
+
 def test_a_whole_trace_as_a_tree(shared: Server, service: str) -> None:
     now, trace = ago(30), uuid4().bytes
     send_spans(

@@ -119,7 +119,7 @@ def test_no_plan_looks_outside_the_window(database_url: str) -> None:
     async def work(database: ReadDatabase) -> list[str]:
         async with database.reading() as connection:
             explaining: Any = Explaining(connection)
-            for source, filters in ((spans.SOURCE, (None,) * 5), (logs.SOURCE, (None,) * 2)):
+            for source, filters in ((spans.SOURCE, (None,) * 5), (logs.SOURCE, (None,) * 3)):
                 for selection in selections:
                     asked = replace(selection, filters=filters)
                     await pages.find(explaining, source, asked, request)

@@ -18,7 +18,7 @@ def ask(database_url: str, path: str, *, holding: str | None = None) -> httpx.Re
 
     async def session() -> httpx.Response:
         database = ReadDatabase(database_url, replace(load(environ={}), statement_timeout=0.3))
-        transport = httpx.ASGITransport(Starlette(routes=routes(database)))
+        transport = httpx.ASGITransport(Starlette(routes=routes(database, dict)))
         other: Any = None
         if holding is not None:
             other = await asyncpg.connect(database_url)

@@ -105,7 +105,7 @@ def test_windows() -> None:
         ([("limit", "1"), ("limit", "2")], "limit", "give limit once"),
         ([("offset", "-1")], "offset", "for example"),
         ([("offset", "1"), ("cursor", "x")], "offset", "leave out offset"),
-        ([("format", "xml")], "format", "json, otlp"),
+        ([("format", "xml")], "format", "json, ndjson, text, otlp"),
         ([("start_time", "soon")], "start_time", "now-15m"),
         ([("min_duration", "long")], "min_duration", "250ms"),
         ([("status", "bad")], "status", "unset, ok, error"),

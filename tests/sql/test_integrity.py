@@ -39,9 +39,9 @@ SPANS = (
 
 ROLLUP = f"""
 INSERT INTO otel_traces VALUES
-('{TRACE}', {T}, {T + 7}, {T + 9}, {T + 7}, -5, 2, 1, 2, 1, false, '{{2, 1}}'),
-('{TRACE}', {T + HOUR}, {T + HOUR}, {T + HOUR + 5}, {T + HOUR + 2}, 1, 1, 1, 2, 0, true, '{{1}}'),
-('{OTHER_TRACE}', {T + DAY}, {T + DAY}, {T + DAY + 7}, {T + DAY}, 4, 1, 1, 1, 1, true, '{{1}}');
+('{TRACE}', {T}, {T + 7}, {T + 9}, {T + 7}, -5, 2, 1, 2, 1, false, '{{2, 1}}', true),
+('{TRACE}', {T + HOUR}, {T + HOUR}, {T + HOUR + 5}, {T + HOUR + 2}, 1, 1, 1, 2, 0, true, '{{1}}', true),
+('{OTHER_TRACE}', {T + DAY}, {T + DAY}, {T + DAY + 7}, {T + DAY}, 4, 1, 1, 1, 1, true, '{{1}}', NULL);
 """
 
 LOGS = f"""
@@ -120,6 +120,7 @@ DAMAGE: dict[str, set[str]] = {
     "UPDATE otel_ingest_ledger SET stored = 5": {"ledger-loses-count"},
     "UPDATE otel_ingest_totals SET received = 5": {"ledger-loses-count"},
     "DELETE FROM otel_traces WHERE has_root": {"rollup-differs"},
+    "UPDATE otel_traces SET is_split = NULL": {"split-traces-unmarked"},
 } | {
     f"UPDATE otel_traces SET {change}": {"rollup-differs"}
     for change in (

@@ -1,0 +1,45 @@
+"""What the API answers about attributes."""
+
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from queries.answers import WindowedPage
+
+
+class Attribute(Struct):
+    """An attribute of a signal: the types of its latest values, whether these are typed and indexed, and whether nearly
+    every value is another one."""
+
+    key: str
+    signal: str
+    types: list[str]
+    promoted: bool
+    high_cardinality: bool
+
+
+class AttributeList(WindowedPage):
+    """GET /api/attributes; `sampled` tells that of attributes on records only those of the newest are known."""
+
+    records: ClassVar[str] = "attributes"
+    attributes: list[Attribute]
+    sampled: bool
+
+
+class AttributeValue(Struct):
+    """A value of an attribute, and how many have it."""
+
+    value: Any
+    count: int
+
+
+class AttributeValues(WindowedPage):
+    """GET /api/attributes/{key}/values, the most frequent first; `counted` says what was counted: series, resources,
+    scopes or, where the values are `sampled`, the newest records."""
+
+    records: ClassVar[str] = "values"
+    values: list[AttributeValue]
+    key: str
+    signal: str | None
+    counted: str
+    sampled: bool
