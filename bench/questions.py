@@ -115,7 +115,7 @@ def span_questions(rng: Random, sample: Sample, promotion: Promotion) -> Iterato
         ("common", common(sample.spans)),
         ("promoted, of many values", promoted_and_many(sample.spans, promotion)),
     ):
-        asks = [_attribute(each) | newest | hour_of(each.time_unix_nano, sample) for each in drawn(rng, found)]
+        asks = [_attribute(each) | newest | end_after(each.time_unix_nano, sample) for each in drawn(rng, found)]
         yield question(by_attribute + kind, "spans", asks, "match-spans-by-attribute")
     around = [
         _attribute(each) | newest | _around(each.time_unix_nano, sample)
@@ -135,9 +135,9 @@ def path_of(place: str, parameters: Parameters) -> str:
     return f"/api/{place}?{urlencode(parameters)}"
 
 
-def hour_of(time_unix_nano: int, sample: Sample) -> dict[str, int]:
-    """An hour, the default window, that has a time in about its middle; the latest one where that is not over yet."""
-    return {"end_time": min(sample.end_unix_nano, time_unix_nano + DEFAULT_WINDOW_NANO // 2)}
+def end_after(time_unix_nano: int, sample: Sample, window_nano: int = DEFAULT_WINDOW_NANO) -> dict[str, int]:
+    """Where a window ends that has a time in about its middle, or is the latest; without a beginning it is an hour."""
+    return {"end_time": min(sample.end_unix_nano, time_unix_nano + window_nano // 2)}
 
 
 def drawn(rng: Random, values: Sequence[Any]) -> list[Any]:

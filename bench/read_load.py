@@ -24,6 +24,7 @@ from bench.measure import count_rows
 from bench.read_volume import Volume, chunks
 from bench.stage import Miscounted, Served, Stage
 from bench.statements import script, statement
+from exporter import promotion, row_indexes
 from exporter.errors import PostelError
 from exporter.migrations import migrate
 
@@ -56,7 +57,7 @@ class Filled(Struct, frozen=True):
 async def filled(stage: Stage, volume: Volume, *, keep: bool) -> AsyncIterator[Filled]:
     """Both databases, filled and vacuumed.
 
-    With `keep` they stay in the stage's folder; where they are there already they are migrated, and nothing is loaded.
+    With `keep` they stay in the stage's folder; where they are there already nothing is loaded.
     Raises PostelError where the folder holds another volume, and Miscounted where a record is missing.
     """
     note = stage.folder / _NOTE
@@ -65,8 +66,7 @@ async def filled(stage: Stage, volume: Volume, *, keep: bool) -> AsyncIterator[F
         if loaded.volume != volume:
             raise PostelError(f"{stage.folder} holds {loaded.volume}: ask for as much, or name another folder")
         both = Filled(url_of(stage.url, POSTEL), url_of(stage.url, JSONB), loaded)
-        # It may be of an earlier version, and a server has a minute to be ready.
-        await migrate(both.postel_url)
+        await _complete(both.postel_url)
         yield both
         return
     async with AsyncExitStack() as stack:
@@ -94,7 +94,7 @@ async def _load(stage: Stage, volume: Volume, postel_url: str, jsonb_url: str) -
                 say(f"{served.acknowledged[signal]:>12,} {signal} {done.rate:>8,.0f} records/s")
         await _check(served, jsonb_url)
         await baseline.finish()
-        await _execute(postel_url, "VACUUM ANALYZE")
+    await _complete(postel_url)
     return Loaded(volume, end_unix_nano)
 
 
@@ -165,9 +165,12 @@ async def _check(served: Served, jsonb_url: str) -> None:
         raise Miscounted(f"Postel holds {stored[0]:,} records, the baseline {stored[1]:,}")
 
 
-async def _execute(url: str, text: str) -> None:
-    connection = await asyncpg.connect(url)
+async def _complete(postel_url: str) -> None:
+    """What a server does after its start: tables as this version has them, and the indexes that it makes late."""
+    await migrate(postel_url)
+    await row_indexes.make(postel_url, promotion.load())
+    connection = await asyncpg.connect(postel_url)
     try:
-        await connection.execute(text)
+        await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()

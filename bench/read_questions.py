@@ -16,7 +16,7 @@ from bench.questions import (
     Sample,
     Unsampled,
     drawn,
-    hour_of,
+    end_after,
     listed,
     path_of,
     question,
@@ -32,6 +32,7 @@ FEWER_ASKS = 10
 _MOMENTS, _LOGS = 30, 200
 _SERIES, _SERIES_METRICS = 60, 4
 _RARE_SHARE = 0.002
+_DAY_NANO = 86_400 * 10**9
 _NUMBERS = ("gauge", "sum")
 _LONGEST_WORD, _SHORTEST_WORD = 40, 5
 
@@ -103,7 +104,7 @@ def _log_questions(rng: Random, sample: Sample, logs: Sequence[Mapping[str, Any]
     paths = [f"/api/logs/trace/{trace_id}/spans" for trace_id in ids]
     yield Question("logs of a trace, by span", "spans", paths, "find-logs-by-span", _total_logs)
     by_attribute = [
-        newest | {f"attr.{key}": value} | hour_of(log["time_unix_nano"], sample)
+        newest | {f"attr.{key}": value} | end_after(log["time_unix_nano"], sample)
         for key, value, log in _attributes(rng, logs)
     ]
     yield question(
@@ -154,13 +155,18 @@ def _body_questions(rng: Random, sample: Sample, logs: Sequence[Mapping[str, Any
         counts[word] = counts.get(word, 0) + 1
     rare = [(word, log) for word, log in words if counts[word] <= _RARE_SHARE * len(logs)]
     for kind, found in (("a word of a body", words), ("a rare word", rare)):
-        hours = [_search(word) | hour_of(log["time_unix_nano"], sample) for word, log in drawn(rng, found)]
+        hours = [_search(word) | end_after(log["time_unix_nano"], sample) for word, log in drawn(rng, found)]
         yield Target(question(f"newest 50 logs with {kind}, 1 h", "logs", hours, "match-logs-by-body"), BODY_MS)
-        beyond = [_search(word) for word, _ in drawn(rng, found)[:FEWER_ASKS]]
-        for title, start in (("24 h", max(0, sample.end_unix_nano - 86_400 * 10**9)), ("everything", 0)):
-            window = {"start_time": start, "end_time": sample.end_unix_nano}
-            asks = [ask | window for ask in beyond]
-            yield Target(question(f"newest 50 logs with {kind}, {title}", "logs", asks, "match-logs-by-body"), None)
+        beyond = drawn(rng, found)[:FEWER_ASKS]
+        days = [_search(word) | _day_of(log["time_unix_nano"], sample) for word, log in beyond]
+        whole = [_search(word) | {"start_time": 0, "end_time": sample.end_unix_nano} for word, _ in beyond]
+        for window, asks in (("24 h", days), ("everything", whole)):
+            yield Target(question(f"newest 50 logs with {kind}, {window}", "logs", asks, "match-logs-by-body"), None)
+
+
+def _day_of(time_unix_nano: int, sample: Sample) -> dict[str, int]:
+    end = end_after(time_unix_nano, sample, _DAY_NANO)
+    return end | {"start_time": max(0, end["end_time"] - _DAY_NANO)}
 
 
 def _total_logs(answer: Mapping[str, Any]) -> int:

@@ -86,3 +86,6 @@ def test_words_are_of_bodies_that_are_texts() -> None:
     assert len(common) == len(rare) == ASKS
     assert len(parsed("newest 50 logs with a rare word, everything")) == FEWER_ASKS
     assert all(each.window.start == 0 for each in parsed("newest 50 logs with a rare word, everything"))
+    for each in parsed("newest 50 logs with a rare word, 24 h"):
+        assert each.window.end - each.window.start == 86_400 * 10**9
+        assert each.window.start <= BEGAN + int(each.parameters["q"].removeprefix("order-")) * 10**9 < each.window.end
