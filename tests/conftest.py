@@ -42,6 +42,7 @@ LONGEST_FILES = (
     "tests/exporter/test_embedded.py",
     "tests/e2e/test_verdict_flips.py",
     "tests/bench/test_rounds.py",
+    "tests/bench/test_read.py",
     "tests/bench/test_growth.py",
     "tests/bench/test_small.py",
     "tests/exporter/test_replicas.py",
