@@ -186,8 +186,14 @@ async def _store_signal(
         await _put(connection, signal, tables)
         return
     (batch,) = batches
+    async with savepoint(connection, keep=False):
+        refused = dict(await _put_pieces(connection, signal, tables))
+    # Once more without savepoints: rows bear the number of their transaction, which a tail knows from the ledger.
+    kept = [[row for row in rows if row[-1] not in refused] for rows in tables[: signal.facts]]
+    kept += [_children(signal, kept, tables, i) for i in range(signal.facts, len(signal.tables))]
+    await _put(connection, signal, kept)
     by_problem: dict[tuple[str, str], list[int]] = {}
-    for ordinal, problem in await _put_pieces(connection, signal, tables):
+    for ordinal, problem in refused.items():
         by_problem.setdefault(problem, []).append(ordinal)
     for problem, ordinals in by_problem.items():
         batch.found += await batch.find(ordinals, Refusal(*problem))
