@@ -164,7 +164,13 @@ def _ledger_row(batch: Batch) -> tuple[Any, ...]:
     outcome = batch.outcome()
     counts = (batch.received, outcome.stored, 0, outcome.rejected)  # nothing is dropped as a whole record
     low, high = batch.keys or (None, None)
-    return (batch.digest, batch.signal.name, *counts, outcome.message, low, high, batch.claim)
+    return (batch.digest, batch.signal.name, *counts, outcome.message, low, high, _ranges(batch), batch.claim)
+
+
+def _ranges(batch: Batch) -> str | None:
+    """The stretches of time as a multirange; None where there is but one."""
+    several = len(batch.stretches) > 1
+    return f"{{{','.join(f'[{low},{high}]' for low, high in batch.stretches)}}}" if several else None
 
 
 async def _amend(connection: Connection, batches: Sequence[Batch]) -> None:
