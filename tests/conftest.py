@@ -34,6 +34,8 @@ ROOM_BYTES = 1 << 30
 
 LONGEST_FILES = (
     "tests/faults/test_trouble.py",
+    "tests/queries/test_tails_in_trouble.py",
+    "tests/queries/test_tails.py",
     "tests/faults/test_load.py",
     "tests/faults/test_kills.py",
     "tests/e2e/test_round_trip.py",
