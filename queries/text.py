@@ -1,20 +1,54 @@
-"""Answers as text for a terminal."""
+"""Answers as text for a terminal: every type of record has its drawing, and whatever has none is a table."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from queries import answers, text_records
+from queries.text_cells import Style, wrapped
+from queries.text_closing import closing
+from queries.text_series import series
+from queries.text_tables import Lines, any_records, scalars
+from queries.text_waterfall import waterfall
 
-class Style(NamedTuple):
-    """How many columns the terminal has, and whether it shows colours (`color`: always or never)."""
+_DRAWINGS: dict[type[Struct], Lines] = {
+    answers.Trace: text_records.traces,
+    answers.Span: text_records.spans,
+    answers.Log: text_records.logs,
+    answers.Metric: text_records.metrics,
+}
 
-    width: int
-    color: str
+
+def draw(content: Struct, style: Style) -> str:
+    """An answer as lines of text, none of them wider than the terminal."""
+    lines = waterfall(content, style) if isinstance(content, answers.WholeTrace) else _listed(content, style)
+    return "".join(f"{text}\n" for text in lines)
 
 
-def draw(content: Struct, _style: Style) -> str:
-    """An answer as lines of text."""
+def _listed(content: Struct, style: Style) -> list[str]:
     records: Sequence[Any] = getattr(content, type(content).records)  # type: ignore[attr-defined]
-    return "".join(f"{msgspec.json.encode(record).decode()}\n" for record in records)
+    return [
+        *_about(content, records, style),
+        *(_drawn(records, style) if records else []),
+        *closing(content, records, style),
+    ]
+
+
+def _about(content: Struct, records: Sequence[Any], style: Style) -> list[str]:
+    """What an answer says that neither its records nor its last lines say again."""
+    said = {"window", *answers.Page.__struct_fields__, type(content).records}  # type: ignore[attr-defined]
+    told = {name: getattr(content, name) for name in content.__struct_fields__ if name not in said}
+    about = scalars({name: found for name, found in told.items() if records and not hasattr(records[0], name)})
+    return wrapped(about, style.width) if about else []
+
+
+def _drawing(record: object) -> Lines | None:
+    if hasattr(record, "data_points"):
+        return series
+    return next((drawing for kind, drawing in _DRAWINGS.items() if isinstance(record, kind)), None)
+
+
+def _drawn(records: Sequence[Any], style: Style) -> list[str]:
+    drawing = _drawing(records[0])
+    return drawing(records, style) if drawing else any_records(records, style, _drawn)
