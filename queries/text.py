@@ -9,7 +9,7 @@ from queries import answers, text_records
 from queries.text_cells import Style, wrapped
 from queries.text_closing import closing
 from queries.text_series import series
-from queries.text_tables import Lines, any_records, scalars
+from queries.text_tables import Lines, any_records, is_records, scalars
 from queries.text_waterfall import waterfall
 
 _DRAWINGS: dict[type[Struct], Lines] = {
@@ -28,19 +28,22 @@ def draw(content: Struct, style: Style) -> str:
 
 def _listed(content: Struct, style: Style) -> list[str]:
     records: Sequence[Any] = getattr(content, type(content).records)  # type: ignore[attr-defined]
-    return [
-        *_about(content, records, style),
-        *(_drawn(records, style) if records else []),
-        *closing(content, records, style),
-    ]
+    if not records:
+        return closing(content, records, style)
+    told = _told(content, records)
+    others = {name: found for name, found in told.items() if found and is_records(found)}
+    about = scalars({name: found for name, found in told.items() if name not in others})
+    lines = [*(wrapped(about, style.width) if about else ()), *_drawn(records, style)]
+    for found in others.values():
+        lines += ["", *_drawn(found, style)]
+    return [*lines, *closing(content, records, style)]
 
 
-def _about(content: Struct, records: Sequence[Any], style: Style) -> list[str]:
+def _told(content: Struct, records: Sequence[Any]) -> dict[str, Any]:
     """What an answer says that neither its records nor its last lines say again."""
-    said = {"window", *answers.Page.__struct_fields__, type(content).records}  # type: ignore[attr-defined]
-    told = {name: getattr(content, name) for name in content.__struct_fields__ if name not in said}
-    about = scalars({name: found for name, found in told.items() if records and not hasattr(records[0], name)})
-    return wrapped(about, style.width) if about else []
+    names = [name for name in content.__struct_fields__ if name not in ("window", *answers.Page.__struct_fields__)]
+    told = {name: getattr(content, name) for name in names if not hasattr(records[0], name)}
+    return {name: found for name, found in told.items() if found is not records}
 
 
 def _drawing(record: object) -> Lines | None:

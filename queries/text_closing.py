@@ -22,7 +22,7 @@ _NEXT = "-Gd cursor="
 
 def closing(content: Struct, records: Sequence[Any], style: Style) -> list[str]:
     """What a list says about itself; of an empty one, what to try instead."""
-    name = title(type(content).records).lower()  # type: ignore[attr-defined]
+    name = _name(content, records)
     window = getattr(content, "window", None)
     when = _when(window) if isinstance(window, TimeWindow) else ""
     if not records:
@@ -32,9 +32,17 @@ def closing(content: Struct, records: Sequence[Any], style: Style) -> list[str]:
     return lines if cursor is None else [*lines, *_next(cursor, style)]
 
 
+def _name(content: Struct, records: Sequence[Any]) -> str:
+    """What the records are called: as the field that has them."""
+    name: str = type(content).records  # type: ignore[attr-defined]
+    fields = (field for field in content.__struct_fields__ if getattr(content, field) == records)
+    return title(name if name in content.__struct_fields__ else next(fields, name)).lower()
+
+
 def _count(content: Struct, records: Sequence[Any], name: str) -> str:
     counted, shown, rows = name, len(records), ""
-    if hasattr(records[0], "data_points"):
+    # Of an aggregation it is the lines that are counted.
+    if hasattr(records[0], "data_points") and getattr(content, "aggregation", None) is None:
         counted, shown = "data points", sum(len(series.data_points) for series in records)
         rows = f" in {values.counted(len(records), name)}"
     total = getattr(content, "total", shown)

@@ -34,7 +34,7 @@ def _of(one: Any, name: str) -> Any:
 
 def _group(group: Sequence[Any], style: Style) -> list[str]:
     curves = [curve(one) for one in group]
-    what = next((found.what for found in curves if len(found.places) > 1), curves[0].what)
+    what = max(curves, key=lambda found: len(found.places)).what
     # Of a counter with one point it is not known by how much it grew.
     curves = [found if found.what == what else Curve(what, []) for found in curves]
     unit = None if what == COUNT else _of(group[0], "unit")

@@ -87,10 +87,13 @@ def any_records(records: Sequence[Any], style: Style, lines: Lines) -> list[str]
     if not isinstance(records[0], Struct):
         return [line([Cell(values.compact(record))], style) for record in records]
     fields = records[0].__struct_fields__
-    nested = [name for name in fields if any(_is_records(getattr(record, name)) for record in records)]
+    nested = [name for name in fields if any(is_records(getattr(record, name)) for record in records)]
     plain = [name for name in fields if name not in nested]
     if not nested:
-        return table([_column(name, records, rank) for rank, name in enumerate(plain)], style)
+        # What a record is called tells more than any number of it; namespaces are mostly all the same.
+        plain.sort(key=lambda name: not any(isinstance(getattr(record, name), str) for record in records))
+        ranks = {name: rank + len(plain) * name.endswith("namespace") for rank, name in enumerate(plain)}
+        return table([_column(name, records, rank) for name, rank in ranks.items()], style)
     drawn: list[str] = []
     for record in records:
         drawn += ["", line([Cell(scalars({name: getattr(record, name) for name in plain}), BOLD)], style)]
@@ -100,7 +103,8 @@ def any_records(records: Sequence[Any], style: Style, lines: Lines) -> list[str]
     return drawn[1:]
 
 
-def _is_records(found: object) -> bool:
+def is_records(found: object) -> bool:
+    """Whether it is a list of structs."""
     return isinstance(found, list) and bool(found) and isinstance(found[0], Struct)
 
 
@@ -116,7 +120,7 @@ def title(name: str) -> str:
         name = name.removesuffix(suffix)
     if name.endswith("_count"):
         name = name.removesuffix("_count").removesuffix("s") + "s"
-    return clean((name.removeprefix("service_") or name).replace("_", " ").upper())
+    return clean(name.replace("service_", "").replace("_", " ").upper())
 
 
 def _column(name: str, records: Sequence[Any], rank: int) -> Column:
@@ -153,7 +157,7 @@ def _text(name: str, found: Any) -> str:
 
 
 def _number(name: str, found: float) -> str:
-    if name.endswith(("_nanos", "_nano")) and math.isfinite(found):
+    if name.endswith(("_nanos", "_nano", "step")) and math.isfinite(found):
         return f"{values.moment(int(found), 0)}Z" if _is_moment(name) else values.duration(round(found))
     if name.endswith("_id"):
         return str(found)

@@ -11,7 +11,7 @@ from queries import answers
 from queries.params import ALL_TIME
 from queries.text_cells import Style
 from queries.text_closing import closing
-from tests.queries.shapes import PAGE, TRACE_ID, make, trace
+from tests.queries.shapes import PAGE, TRACE_ID, line, make, numbers, trace
 
 ANY = answers.TimeWindow(*ALL_TIME)
 TWO_DAYS = answers.TimeWindow(0, 2 * 86_400 * 10**9 + 7)
@@ -33,6 +33,18 @@ def said(kind: type[Struct], records: list[Any], width: int = 100, **given: Any)
 )
 def test_how_much_is_shown(given: dict[str, Any], expected: str) -> None:
     assert said(answers.TraceList, [trace()], **given) == ["", expected]
+
+
+def test_of_series_it_is_points_that_are_counted() -> None:
+    series = [line(numbers(1, 2)), line(numbers(3))]
+    assert said(answers.PointList, series, total=9)[1].startswith("3 of 9 data points in 2 series from ")
+
+
+def test_of_an_aggregation_it_is_lines_that_are_counted() -> None:
+    class Lines(answers.PointList):
+        aggregation: str
+
+    assert said(Lines, [line(numbers(1, 2))], total=9, aggregation="p95")[1].startswith("1 of 9 series from ")
 
 
 def test_nothing_was_found() -> None:

@@ -36,13 +36,19 @@ class OperationList(answers.WindowedPage):
     operations: list[Operation]
 
 
+class Node(Struct):
+    """Who is there."""
+
+    service_name: str
+
+
 class Edge(Struct):
     """Who calls whom."""
 
-    client: str
-    server: str
-    server_namespace: str | None
     call_count: int
+    client_service_name: str
+    server_service_name: str
+    server_service_namespace: str | None
     protocols: list[str]
     is_internal: bool
     attributes: dict[str, Any]
@@ -53,16 +59,24 @@ class Graph(Struct):
 
     records: ClassVar[str] = "edges"
     window: answers.TimeWindow
+    nodes: list[Node]
     edges: list[Edge]
+    complete: bool
+    step: int
 
 
 class Values(answers.Page):
-    """A list of texts."""
+    """A list of texts, which a field has that is not called as the records are."""
 
-    records: ClassVar[str] = "values"
+    records: ClassVar[str] = "found"
     metric_name: str
     attribute: str
     values: list[str]
+
+    @property
+    def found(self) -> list[str]:
+        """The texts."""
+        return self.values
 
 
 class SpanLogs(Struct):
@@ -94,10 +108,13 @@ OPERATIONS = OperationList(
 )
 GRAPH = Graph(
     WINDOW,
+    [Node("frontend"), Node("cart")],
     [
-        Edge("frontend", "cart", None, 1200, ["grpc", "http"], True, {"a": 1, "b": "x y"}),
-        Edge("cart", "redis", None, 99, [], False, {}),
+        Edge(1200, "frontend", "cart", "production", ["grpc", "http"], True, {"a": 1, "b": "x y"}),
+        Edge(99, "cart", "redis", None, [], False, {}),
     ],
+    False,
+    30 * 10**9,
 )
 VALUES = Values(
     metric_name="took",
@@ -142,9 +159,14 @@ cart     HGET            client       5       0             -             ∞   
         GRAPH,
         80,
         """\
-CLIENT   SERVER CALLS PROTOCOLS  IS INTERNAL ATTRIBUTES
-frontend cart   1,200 grpc, http yes         a=1 b="x y"
-cart     redis     99 -          no          -
+complete no  step 30.0s
+CLIENT SERVICE SERVER SERVICE CALLS PROTOCOLS  IS INTERNAL ATTRIBUTES
+frontend       cart           1,200 grpc, http yes         a=1 b="x y"
+cart           redis             99 -          no          -
+
+SERVICE
+frontend
+cart
 
 2 edges from 2026-09-21 13:13:20 to 14:13:20 UTC (1h)
 """,
@@ -238,6 +260,8 @@ def test_details_are_added_as_a_whole() -> None:
         ("service_namespace", "NAMESPACE"),
         ("span_count", "SPANS"),
         ("series_count", "SERIES"),
+        ("client_service_name", "CLIENT SERVICE"),
+        ("server_service_namespace", "SERVER NAMESPACE"),
         ("start_time_unix_nano", "START"),
         ("duration_nanos", "DURATION"),
         ("name", "NAME"),
