@@ -62,13 +62,16 @@ def _described(span: Span, room: int) -> str:
 
 
 def logs(found: Sequence[Log], style: Style) -> list[str]:
-    """Log records: what they say, and after it, where there is room, their trace and attributes."""
+    """Log records: what they say, and after it, where there is room, their trace or span, and attributes."""
     columns = [
         _times([log.time_unix_nano for log in found], style, 3),
         Column("LEVEL", [severity(log) for log in found], least=5),
         _services([log.service_name for log in found]),
     ]
-    rest = Rest("MESSAGE", 20, lambda room: [Cell(_said(log, room)) for log in found])
+    # The ids that differ are the ones to go on with.
+    differing = (name for name in ("trace_id", "span_id") if len({getattr(log, name) for log in found}) > 1)
+    id_name = "trace_id" if len(found) == 1 else next(differing, None)
+    rest = Rest("MESSAGE", 20, lambda room: [Cell(_said(log, id_name, room)) for log in found])
     return table(columns, style, rest)
 
 
@@ -82,12 +85,13 @@ def severity(log: Log) -> Cell:
     return Cell(name, RED if number >= _ERROR else YELLOW if number >= _WARN else "")
 
 
-def _said(log: Log, room: int) -> str:
+def _said(log: Log, id_name: str | None, room: int) -> str:
     event = clean(log.event_name or "")
     body = "" if log.body is None else values.compact(log.body)
     text = f"{event}: {body}" if event and body and event != body else event or body
-    trace = [f"trace_id={clean(log.trace_id)}"] if log.trace_id else []
-    return with_details(text, [*trace, *values.pairs(log.attributes)], room)
+    found = getattr(log, id_name) if id_name else None
+    ids = [f"{id_name}={clean(found)}"] if found else []
+    return with_details(text, [*ids, *values.pairs(log.attributes)], room)
 
 
 def metrics(found: Sequence[Metric], style: Style) -> list[str]:

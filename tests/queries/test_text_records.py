@@ -231,6 +231,24 @@ def test_colours_are_for_levels_and_services() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([("a", "b")], ["trace_id=a"]),
+        ([("a", "b"), ("c", "b")], ["trace_id=a", "trace_id=c"]),
+        ([("a", "b"), ("a", "c"), ("a", None)], ["span_id=b", "span_id=c", "x"]),
+        ([("a", "b"), ("a", "b")], ["x", "x"]),
+        ([(None, None)], ["x"]),
+    ],
+)
+def test_a_log_record_shows_the_id_that_others_do_not_have(
+    ids: list[tuple[str | None, str | None]], expected: list[str]
+) -> None:
+    found = [log(0, "x", trace_id=trace_id, span_id=span_id) for trace_id, span_id in ids]
+    drawn = draw(lines_of(answers.LogList, found), Style(80, "never")).splitlines()
+    assert [row.split()[-1] for row in drawn[1 : len(ids) + 1]] == expected
+
+
+@pytest.mark.parametrize(
     ("number", "text", "name"),
     [
         (1, None, "TRACE"),
