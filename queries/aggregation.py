@@ -25,11 +25,11 @@ from exporter import columns
 from exporter.columns import Table
 from exporter.otlp import records as r
 from queries import stored
+from queries.answers_metrics import Value
 from queries.database import Connection
 from queries.errors import QueryError
 from queries.histograms import Explicit, Exponential, Side
 from queries.lines import Line, Plan, Series
-from queries.metric_answers import Value
 from queries.metrics import TYPES
 from queries.pages import Row
 from queries.points import TABLES

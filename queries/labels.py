@@ -6,9 +6,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from queries import metrics, stored
+from queries.answers_metrics import LabelList
 from queries.database import Connection
 from queries.errors import NotFound, QueryError
-from queries.metric_answers import LabelList
 from queries.pages import Request, Total
 from queries.params import LabelSearch
 from sql import query

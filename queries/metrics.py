@@ -10,9 +10,9 @@ from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
 from queries import answers, cursors, pages, spans, stored
+from queries.answers_metrics import SeriesList
 from queries.database import Connection
 from queries.filters import ATTR, PAGE, Match, on_attributes
-from queries.metric_answers import SeriesList
 from queries.pages import Request, Row, Source, Total
 from queries.params import ALL_TIME, LabelSearch, MetricSearch, PointSearch, Window
 from queries.points import TABLES, Point

@@ -5,10 +5,10 @@ from starlette.responses import Response
 from exporter.otlp import export
 from exporter.otlp import records as r
 from queries import aggregation, answers, cursors, labels, lines, metrics, params, points
+from queries.answers_metrics import LabelList, SeriesList
 from queries.asking import NOT_COUNTED, Ask, Endpoint
 from queries.errors import QueryError
 from queries.formats import export_request
-from queries.metric_answers import LabelList, SeriesList
 from queries.pages import Request, Total
 
 

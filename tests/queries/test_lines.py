@@ -21,6 +21,7 @@ from queries.params import PointSearch, Window
 from tests.queries.explaining import Explaining
 from tests.queries.metering import GAUGE, MINUTE, Point, Series, counter, send
 from tests.queries.sending import HOUR, SECOND, ago, get
+from tests.queries.test_safety import CORPUS
 from tests.running import Server
 
 BASE = time.time_ns() // HOUR * HOUR - 2 * HOUR
@@ -104,6 +105,14 @@ def test_groups(shared: Server, service: str) -> None:
     assert groups("attr.resource.pod") == {("no",): 1, (None,): 110}
     assert groups("no such key") == {(None,): 111}
     assert len(asked(shared, service, group_by="service", service=f"{service}-b")["series"]) == 1
+
+
+@pytest.mark.parametrize("text", CORPUS)
+def test_what_is_grouped_by_is_only_a_value(shared: Server, service: str, text: str) -> None:
+    send(shared, gauge(service, labels={text: text}, resource={text: text}))
+    for key in (text, f"attr.{text}", f"resource.{text}"):
+        (line,) = asked(shared, service, group_by=key, **{f"attr.{text}": text})["series"]
+        assert line["attributes"] == {key: text}
 
 
 def test_values_of_different_types_are_different(shared: Server, service: str) -> None:
