@@ -11,17 +11,18 @@ from starlette.routing import Route
 from exporter.errors import Unavailable
 from queries.asking import Endpoint, Promoted
 from queries.database import ReadDatabase
-from queries.endpoints import attributes, logs, metrics, services, traces
+from queries.endpoints import attributes, logs, metrics, openapi, services, traces
 from queries.errors import NotFound, QueryError, QueryTimeout, shape
 from queries.formats import respond
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+_DATA: tuple[Endpoint, ...] = (
     *traces.ENDPOINTS,
     *logs.ENDPOINTS,
     *metrics.ENDPOINTS,
     *services.ENDPOINTS,
     *attributes.ENDPOINTS,
 )
+ENDPOINTS = (*_DATA, openapi.describing(_DATA))
 Answer = Callable[[ReadDatabase, HttpRequest], Awaitable[Response]]
 
 _RETRY = {"retry-after": "1"}
