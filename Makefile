@@ -11,7 +11,7 @@ SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --n
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-smoke bench-growth bench-small bench-half-core bench-peers soak fuzz
+.PHONY: help setup demo test check bench bench-smoke bench-growth bench-read bench-small bench-half-core bench-peers soak fuzz
 .PHONY: collector lock lock-peers clean
 
 help: ## what there is to make
@@ -64,6 +64,9 @@ bench-smoke: setup ## less than a minute of it: fails when Postel got slower bes
 
 bench-growth: setup ## ingest, memory and reads at 1, 10 and 30 million spans: about an hour, 15 GB of disk
 	@$(BIN)/python -m bench.growth $(ARGS)
+
+bench-read: setup ## what the read API takes at 10 million spans, 5 million logs and 10 million points, beside J2
+	@$(BIN)/python -m bench.read $(ARGS)
 
 bench-small: setup ## small requests from 64 clients, and their latency at half of peak
 	@$(BIN)/python -m bench.small $(ARGS)

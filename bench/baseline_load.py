@@ -10,7 +10,7 @@ import gzip
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -60,16 +60,17 @@ async def _load(tables: Baseline, copies: AsyncIterator[Copy], control: Connecti
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     clock = Clock(time.monotonic(), os.getpid(), postmaster_pid)
-    await _store_all(tables, copies, writers, clock)
+    await store_all(tables, copies, writers, lambda records: clock.mark(time.monotonic(), records))
     done = clock.load()
     for connection in (control, *writers):
         await connection.close()
     return done
 
 
-async def _store_all(
-    tables: Baseline, copies: AsyncIterator[Copy], writers: Sequence[Connection], clock: Clock
+async def store_all(
+    tables: Baseline, copies: AsyncIterator[Copy], writers: Sequence[Connection], mark: Callable[[int], None]
 ) -> None:
+    """Write what comes, a transaction a connection at a time; `mark` is told how many records each has made durable."""
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     for connection in writers:
         idle.put_nowait(connection)
@@ -79,7 +80,7 @@ async def _store_all(
             for table, columns in tables.columns.items():
                 if rows := copy.tables[table]:
                     await connection.copy_records_to_table(table, records=rows, columns=columns)
-        clock.mark(time.monotonic(), copy.records)
+        mark(copy.records)
         idle.put_nowait(connection)
 
     async with asyncio.TaskGroup() as stores:

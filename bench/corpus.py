@@ -24,13 +24,14 @@ not generated but happens."""
 MOST_JSON = 200_000
 """Of each signal: making these takes three times as long as making the same as protobuf."""
 
+RECORDS_PER_VISIT = {SPANS: 13.5, LOGS: 4.1}
+"""About."""
+
 _SEED = 7
 _PODS = 10
 """Of each service: 150 resources, about 2,900 metric series."""
 _BEGAN_S = 3 * 3_600
 _GZIP_LEVEL = 6
-_SCRAPE_INTERVAL_S = 10.0
-_RECORDS_PER_VISIT = {SPANS: 13.5, LOGS: 4.1}
 _VISITS_PER_SLICE = 1_000_000
 """More than any slice has: the numbers of visits that one slice may use."""
 _STREAMS: Mapping[str, Callable[[Shop, int], Iterator[Any]]] = {
@@ -52,6 +53,7 @@ class Slice(Struct, frozen=True, kw_only=True):
     number: int = 0
     records_per_body: int = RECORDS_PER_BODY
     visits_per_second: float = VISITS_PER_SECOND
+    scrape_interval_s: float = 10.0
     json_records: int = 0
     """So many of the first are also written as OTLP/JSON."""
 
@@ -63,8 +65,8 @@ class Slice(Struct, frozen=True, kw_only=True):
     @property
     def _records_per_s(self) -> float:
         if self.signal == POINTS:
-            return POINTS_PER_SCRAPE * _PODS / _SCRAPE_INTERVAL_S
-        return _RECORDS_PER_VISIT[self.signal] * self.visits_per_second
+            return POINTS_PER_SCRAPE * _PODS / self.scrape_interval_s
+        return RECORDS_PER_VISIT[self.signal] * self.visits_per_second
 
 
 class _LaterShop(Shop):
@@ -76,7 +78,7 @@ class _LaterShop(Shop):
             start_unix_nano=part.start_unix_nano,
             pods=_PODS,
             visits_per_second=part.visits_per_second,
-            scrape_interval_s=_SCRAPE_INTERVAL_S,
+            scrape_interval_s=part.scrape_interval_s,
         )
         self._first = part.number * _VISITS_PER_SLICE
 

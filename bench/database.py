@@ -1,4 +1,4 @@
-"""An empty database on a PostgreSQL server, for as long as it is needed."""
+"""Databases on a PostgreSQL server: an empty one for as long as it is needed, and one that stays."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,12 +15,31 @@ async def empty_database(server_url: str, name: str | None = None) -> AsyncItera
     """
     # A name of its own: the tests share one PostgreSQL.
     name = name or f"bench_{uuid4().hex}"
-    connection = await asyncpg.connect(server_url)
     try:
-        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.execute("CHECKPOINT")
-        yield server_url.replace("/postgres?", f"/{name}?", 1)
+        yield await make_database(server_url, name)
     finally:
-        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await _execute(server_url, _drop(name))
+
+
+async def make_database(server_url: str, name: str) -> str:
+    """Make an empty database in place of the one of that name; its URL."""
+    await _execute(server_url, _drop(name), f"CREATE DATABASE {name}", "CHECKPOINT")
+    return url_of(server_url, name)
+
+
+def url_of(server_url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return server_url.replace("/postgres?", f"/{name}?", 1)
+
+
+def _drop(name: str) -> str:
+    return f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"
+
+
+async def _execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
         await connection.close()

@@ -41,20 +41,23 @@ _COLUMNS = {
 
 
 class Jsonb:
-    """J2: one signal's table; `control` is for making it, and for J2's resources and scopes."""
+    """J2: one signal's table; `control` is for making it, and for J2's resources and scopes.
+
+    `beside` is another signal's of the same database: the two have their resources and scopes in common.
+    """
 
     _owner = _BY_ID
     _scripts: tuple[str, ...] = ("jsonb_dimensions", "jsonb_{}")
 
-    def __init__(self, signal: str, control: Connection) -> None:
+    def __init__(self, signal: str, control: Connection, beside: "Jsonb | None" = None) -> None:
         self.columns = {signal: [*self._owner, *_COLUMNS[signal].split()]}
-        self._signal, self._control = signal, control
-        self._resources: dict[tuple[bytes, str], Any] = {}
-        self._scopes: dict[tuple[bytes, str], Any] = {}
+        self._signal, self._control, self._beside = signal, control, beside
+        self._resources: dict[tuple[bytes, str], Any] = beside._resources if beside else {}
+        self._scopes: dict[tuple[bytes, str], Any] = beside._scopes if beside else {}
 
     async def create(self) -> None:
         """Make the tables, with their indexes."""
-        for name in self._scripts:
+        for name in self._scripts[-1:] if self._beside else self._scripts:
             await self._control.execute(script(name.format(self._signal)))
 
     async def decode(self, body: bytes, into: Tables) -> AsyncIterator[int]:

@@ -4,7 +4,7 @@ The arguments come from the API itself, so that the questions depend on no table
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from random import Random
 from typing import Any, TypeAlias
@@ -16,6 +16,7 @@ from bench.attributes import Found, common, promoted_and_many, rare, unpromoted
 from bench.client import Asker
 from exporter.errors import PostelError
 from exporter.promotion import Promotion
+from queries.params import DEFAULT_WINDOW_NANO
 
 ASKS = 50
 """Of each question."""
@@ -34,15 +35,26 @@ class Unsampled(PostelError):
 
 
 class Question(Struct, frozen=True):
-    """One question with its various arguments: paths to GET, and the member of an answer that has to hold something."""
+    """One question with its various arguments: paths to GET, and the member of an answer that has to hold something.
+
+    `baseline` names the statement of `jsonb_reading.sql` that answers the same, where there is one; `rows` are how many
+    rows of it an answer has, by default one for each of the member's.
+    """
 
     title: str
     member: str
     paths: Sequence[str]
+    baseline: str = ""
+    rows: Callable[[Mapping[str, Any]], int] | None = None
+
+    def count(self, answer: Mapping[str, Any]) -> int:
+        """The rows of an answer; 0 where it has no such member."""
+        found = answer.get(self.member) or ()
+        return self.rows(answer) if self.rows and found else len(found)
 
 
 class Sample(Struct):
-    """Some of what is stored between two times: spans and traces as the API shows them, and the names of services."""
+    """Some of what is stored between two times: spans and traces as the API shows them, and their services."""
 
     start_unix_nano: int
     end_unix_nano: int
@@ -59,18 +71,18 @@ async def take_sample(asker: Asker, start_unix_nano: int, end_unix_nano: int, re
     traces: list[dict[str, Any]] = []
     for number in range(_MOMENTS):
         moment = start_unix_nano + lasts_nano * (number + 1) // _MOMENTS
-        spans += await _listed(asker, "spans", {"limit": _SPANS, "end_time": moment})
-        traces += await _listed(asker, "traces", {"limit": _TRACES, "end_time": moment})
-    services = await _listed(asker, "services", {"end_time": end_unix_nano})
-    for name, found in (("spans", spans), ("traces", traces), ("services", services)):
+        spans += await listed(asker, "spans", {"limit": _SPANS, "end_time": moment})
+        traces += await listed(asker, "traces", {"limit": _TRACES, "end_time": moment})
+    for name, found in (("spans", spans), ("traces", traces)):
         if not found:
             raise Unsampled(f"/api/{name} was answered with no {name} wherever it was asked")
-    names = [service["service_name"] for service in services]
+    names = sorted({span["service_name"] for span in spans})
     return Sample(start_unix_nano, end_unix_nano, records / (lasts_nano / 1e9), spans, traces, names)
 
 
-async def _listed(asker: Asker, member: str, parameters: Parameters) -> list[dict[str, Any]]:
-    path = f"/api/{member}?{urlencode(parameters)}"
+async def listed(asker: Asker, member: str, parameters: Parameters, place: str = "") -> list[dict[str, Any]]:
+    """A list of the API, of `/api/<member>` where no other place is given. Raises Unsampled."""
+    path = path_of(place or member, parameters)
     answer = await asker.get(path)
     if answer.status != 200:
         raise Unsampled(f"{path} was answered {answer.status}: {answer.content[:300].decode(errors='replace')}")
@@ -79,39 +91,56 @@ async def _listed(asker: Asker, member: str, parameters: Parameters) -> list[dic
 
 
 def questions(sample: Sample, promotion: Promotion) -> Iterator[Question]:
-    """Every question, with arguments that are drawn the same way each time."""
-    rng = Random(7)
+    """Every question about spans, with arguments that are drawn the same way each time."""
+    yield from span_questions(Random(7), sample, promotion)
+    yield Question("services", "services", [path_of("services", {"end_time": sample.end_unix_nano})] * ASKS)
+
+
+def span_questions(rng: Random, sample: Sample, promotion: Promotion) -> Iterator[Question]:
+    """Those that J2 can answer too."""
     # The latest hour of what is stored, which is the default window of somebody who asks just then.
     newest = {"limit": PAGE, "end_time": sample.end_unix_nano}
-    ids = _drawn(rng, [trace["trace_id"] for trace in sample.traces])
-    yield Question("a trace by its id", "spans", [f"/api/traces/{trace_id}" for trace_id in ids])
-    services = [{"service": name} | newest for name in _drawn(rng, sample.services)]
-    yield _question("newest 50 traces of a service", "traces", services)
-    slow = [{"min_duration": duration} | newest for duration in _drawn(rng, _slowest(sample))]
-    yield _question("newest 50 slow traces", "traces", slow)
+    ids = drawn(rng, [trace["trace_id"] for trace in sample.traces])
+    yield Question("a trace by its id", "spans", [f"/api/traces/{trace_id}" for trace_id in ids], "find-trace")
+    services = [{"service": name} | newest for name in drawn(rng, sample.services)]
+    yield question("newest 50 traces of a service", "traces", services, "match-traces-of-service")
+    slow = [{"min_duration": duration} | newest for duration in drawn(rng, _slowest(sample))]
+    yield question("newest 50 slow traces", "traces", slow, "match-slow-traces")
     failed = [trace["start_time_unix_nano"] for trace in sample.traces if trace["status"] == "error"]
-    errors = [{"status": "error"} | newest | {"end_time": moment + 1} for moment in _drawn(rng, failed)]
-    yield _question("newest 50 traces with an error", "traces", errors)
+    errors = [{"status": "error"} | newest | {"end_time": moment + 1} for moment in drawn(rng, failed)]
+    yield question("newest 50 traces with an error", "traces", errors, "match-failed-traces")
+    by_attribute = "newest 50 spans by an attribute: "
     for kind, found in (
         ("rare", rare(sample.spans, promotion)),
         ("common", common(sample.spans)),
         ("promoted, of many values", promoted_and_many(sample.spans, promotion)),
     ):
-        spans = [_attribute(each) | newest for each in _drawn(rng, found)]
-        yield _question(f"newest 50 spans by an attribute: {kind}", "spans", spans)
+        asks = [_attribute(each) | newest | end_after(each.time_unix_nano, sample) for each in drawn(rng, found)]
+        yield question(by_attribute + kind, "spans", asks, "match-spans-by-attribute")
     around = [
         _attribute(each) | newest | _around(each.time_unix_nano, sample)
-        for each in _drawn(rng, unpromoted(sample.spans, promotion))
+        for each in drawn(rng, unpromoted(sample.spans, promotion))
     ]
-    yield _question(f"newest 50 spans by an attribute: not promoted, among {WINDOW_RECORDS:,}", "spans", around)
-    yield _question("services", "services", [{"end_time": sample.end_unix_nano}] * ASKS)
+    kind = f"not promoted, among {WINDOW_RECORDS:,}"
+    yield question(by_attribute + kind, "spans", around, "match-spans-by-attribute")
 
 
-def _question(title: str, member: str, asks: Sequence[Parameters]) -> Question:
-    return Question(title, member, [f"/api/{member}?{urlencode(parameters)}" for parameters in asks])
+def question(title: str, member: str, asks: Sequence[Parameters], baseline: str) -> Question:
+    """A question of a list, `/api/<member>`, with the parameters of each ask."""
+    return Question(title, member, [path_of(member, parameters) for parameters in asks], baseline)
 
 
-def _drawn(rng: Random, values: Sequence[Any]) -> list[Any]:
+def path_of(place: str, parameters: Parameters) -> str:
+    """What to GET of the read API."""
+    return f"/api/{place}?{urlencode(parameters)}"
+
+
+def end_after(time_unix_nano: int, sample: Sample, window_nano: int = DEFAULT_WINDOW_NANO) -> dict[str, int]:
+    """Where a window ends that has a time in about its middle, or is the latest; without a beginning it is an hour."""
+    return {"end_time": min(sample.end_unix_nano, time_unix_nano + window_nano // 2)}
+
+
+def drawn(rng: Random, values: Sequence[Any]) -> list[Any]:
     """So many of the values as are asked for, each again only when all have had their turn."""
     return list(islice(cycle(rng.sample(values, len(values))), ASKS)) if values else []
 

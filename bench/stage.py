@@ -125,34 +125,40 @@ async def count_all(url: str, tables: Sequence[str], acknowledged: int, what: st
 
 
 async def on_stage(
-    measure: Callable[[Stage], Awaitable[_T]], settings: Mapping[str, str] | None = None
+    measure: Callable[[Stage], Awaitable[_T]], settings: Mapping[str, str] | None = None, kept: Path | None = None
 ) -> tuple[_T, str]:
     """What is measured on a PostgreSQL with everything on that makes a commit durable, and what the machine was.
 
-    `settings` are others that PostgreSQL is to have.
+    `settings` are others that PostgreSQL is to have; `kept` is a folder that stays with all that is in it, and where a
+    PostgreSQL may be already, even a running one.
     """
     load_before = os.getloadavg()[0]
-    with _folder() as folder:
+    with _folder(kept) as folder:
         embedded = EmbeddedPostgres(folder / "postgres", {**_DURABLE, **(settings or {})})
         try:
             stage = await Stage.at(folder, await embedded.start())
             return await measure(stage), await describe(stage.url, load_before)
         finally:
-            await embedded.stop()
+            await embedded.leave()
 
 
-async def findings(measure: Callable[[Stage], Awaitable[Findings]]) -> Findings:
-    """What is found on a stage, with what the machine was below it."""
-    found, machine = await on_stage(measure)
+async def findings(measure: Callable[[Stage], Awaitable[Findings]], kept: Path | None = None) -> Findings:
+    """What is found on a stage, with what the machine was below it; `kept` as there."""
+    found, machine = await on_stage(measure, kept=kept)
     return Findings(f"{found.text}\n\n{machine}\n", found.missed)
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="postel-bench-"))
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is None:
+        folder = Path(tempfile.mkdtemp(prefix="postel-bench-"))
+    else:
+        folder = kept.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
     # As root, PostgreSQL runs as another account, which has to get through to its own folder.
     folder.chmod(0o755)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)

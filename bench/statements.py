@@ -11,7 +11,7 @@ def script(name: str) -> str:
 
 
 @cache
-def statement(name: str) -> str:
-    """The statement `name` of `bench/statements.sql`; KeyError where there is none."""
-    named = (part.split("\n", 1) for part in script("statements").split("-- name: ")[1:])
+def statement(name: str, of: str = "statements") -> str:
+    """The statement `name` of `bench/<of>.sql`; KeyError where there is none."""
+    named = (part.split("\n", 1) for part in script(of).split("-- name: ")[1:])
     return {title.strip(): text.strip().rstrip(";") for title, text in named}[name]

@@ -43,3 +43,9 @@ SELECT
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE c.relname = ANY($1::text[]) AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY c.relname;
+
+-- name: list-indexes
+-- The indexes of J2's tables that hold nothing unique, with what makes each.
+SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS ddl
+FROM pg_index
+WHERE indrelid = ANY(ARRAY['spans', 'logs', 'points']::regclass[]) AND NOT indisunique;

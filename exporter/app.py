@@ -28,6 +28,7 @@ from exporter.sidecar import Sidecar
 from queries.database import ReadDatabase
 from queries.errors import shape
 from queries.routes import routes as query_routes
+from queries.tails import Tails
 
 log = logging.getLogger("postel")
 _STATUS: dict[type[errors.PostelError], tuple[int, int]] = {
@@ -56,12 +57,15 @@ def create_app(sidecar: Sidecar, tokens: Tokens) -> Starlette:
     """The application around a sidecar, which it starts, for those who bring one of the tokens."""
     reading = ReadDatabase(sidecar.database_url, sidecar.settings)
     sidecar.databases.append(reading)
-    reads = query_routes(reading, lambda: sidecar.promotion.promoted)
+    tails = Tails(reading, sidecar.settings.dedup_window)
+    sidecar.ending.append(tails.close)
+    reads = query_routes(tails, lambda: sidecar.promotion.promoted)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         sidecar.start()
         yield
+        tails.close()
         await reading.close()
 
     def take(signal: str) -> Any:

@@ -15,6 +15,7 @@ from exporter.otlp.anyvalue import escape_nul
 from exporter.otlp.export import Json
 from exporter.otlp.records import Codec, Refusal, ScopeRecords
 from exporter.place import Intake, Missing, Part, Rollup
+from exporter.stretches import Stretch
 
 Row = tuple[Any, ...]
 Find = Callable[[Collection[int], Refusal], Awaitable[list[Refusal]]]
@@ -87,8 +88,8 @@ class Batch(Struct):
     refusals: list[Refusal]
     warnings: list[str]
     size_bytes: int
-    keys: tuple[int, int] | None
-    """The least and the greatest time that a row is filed under (unix nanoseconds)."""
+    stretches: list[Stretch]
+    """The times that rows are filed under."""
     late: bool
     """Whether any record is filed under the time of its receipt."""
     done: "asyncio.Future[Outcome]"
@@ -109,6 +110,11 @@ class Batch(Struct):
     def stored(self) -> int:
         """How many records have rows."""
         return sum(len(rows) for rows in self.rows[: self.signal.facts])
+
+    @property
+    def keys(self) -> Stretch | None:
+        """The least and the greatest time that a row is filed under; None where there is no row."""
+        return (self.stretches[0][0], self.stretches[-1][1]) if self.stretches else None
 
     def forget_attempt(self) -> None:
         """Nothing is known but what the body itself says."""

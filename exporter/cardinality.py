@@ -48,7 +48,7 @@ class Series(Entry):
     """A series as the decode path knows it.
 
     `duplicates` counts the attributes that a later one of the same key has replaced; `on_row` are the places of those
-    that lie on the row among a record's attributes.
+    that lie on the row among a record's attributes. `records` is how many were seen of it.
     """
 
     attributes: Sequence[Attribute] = ()

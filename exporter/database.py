@@ -229,13 +229,14 @@ def translate(error: Exception) -> PostelError:
 
 
 @asynccontextmanager
-async def savepoint(connection: Connection) -> AsyncIterator[None]:
-    """A part of a transaction that can fail alone. Raises what `Database.transaction` does."""
+async def savepoint(connection: Connection, *, keep: bool = True) -> AsyncIterator[None]:
+    """A part of a transaction that can fail alone; undone in any case unless `keep`. Raises what
+    `Database.transaction` does."""
     part = connection.transaction()
     try:
         await part.start()
         yield
-        await part.commit()
+        await (part.commit() if keep else part.rollback())
     except PostelError as error:
         await _undo(part, error)
         raise

@@ -30,6 +30,7 @@ from exporter.place import RECORD, Intake, Part, Receipts, Window
 from exporter.promotion import OWNERS, Promotion
 from exporter.settings import Settings
 from exporter.slices import NOWHERE, parts, refuse, slices
+from exporter.stretches import of_times
 from exporter.traces import Traces
 from exporter.turns import Queue, Turnstile
 
@@ -320,7 +321,7 @@ def _new_batch(
         refusals,
         intake.codec.findings.warnings if intake else [],
         size,
-        (min(times), max(times)) if times else None,
+        of_times(times),
         intake is not None and intake.late,
         done,
         find,

@@ -67,7 +67,7 @@ class Logs:
         for part in chunk:
             later: list[LogRecord] = []
             places: list[int] = []
-            resource_id, scope = part.resource[0], part.scope
+            resource_id, scope, seen = part.resource[0], part.scope, part.seen
             for ordinal, log, (
                 filed,
                 observed,
@@ -86,7 +86,7 @@ class Logs:
                 kept = raws[:max_attributes]
                 try:
                     series, attributes = place((scope, number, severity, event), kept)
-                    series.records += 1
+                    series.records += seen
                     series_id = series.id or resolve(LOG_SERIES, series, missing)
                     if not series_id:
                         cardinality.forget_odd()

@@ -84,10 +84,12 @@ class Part(Struct):
     group: ScopeRecords[Any]
     resource: Known
     scope: Known
+    seen: int = 1
+    """How often each of them is seen by this: not at all where they were before."""
 
     def again(self, records: Sequence[Any], ordinals: Sequence[int]) -> "Part":
-        """Some of these records."""
-        return Part(records, ordinals, self.group, self.resource, self.scope)
+        """Some of these records, once more."""
+        return Part(records, ordinals, self.group, self.resource, self.scope, 0)
 
 
 Missing = tuple[Kind, dict[bytes, Entry], list[Part]]

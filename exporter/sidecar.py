@@ -6,6 +6,7 @@ Source: docs/operate.md, "Health and own telemetry", "Data life".
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -57,6 +58,8 @@ class Sidecar:
         self._writing = Database(database_url, settings.writers, timeout_s, "postel writer")
         self.databases: list[Renewable] = [self._control, self._writing]
         self._control.lost = self._writing.lost = self.renew
+        self.ending: list[Callable[[], None]] = []
+        """What else is told that the server stops."""
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
         self._quarantine = Quarantine(settings.max_rejected_bytes, settings.rejected_retention)
@@ -115,6 +118,8 @@ class Sidecar:
         written in time is left to the sender's next attempt.
         """
         self._draining = True
+        for end in self.ending:
+            end()
         began = time.monotonic()
         await self._idle_by(began + min(_ARRIVING_S, grace_s / 2))
         self.admission.end(arriving=True)

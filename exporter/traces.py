@@ -83,7 +83,7 @@ class Traces:
         for part in chunk:
             later: list[Span] = []
             places: list[int] = []
-            resource_id, scope = part.resource[0], part.scope
+            resource_id, scope, seen = part.resource[0], part.scope, part.seen
             for ordinal, span, (
                 trace_id,
                 span_id,
@@ -110,7 +110,7 @@ class Traces:
                 kept = raws[:max_attributes]
                 try:
                     series, attributes = place((scope, name, kind), kept)
-                    series.records += 1
+                    series.records += seen
                     series_id = series.id or resolve(SPAN_SERIES, series, missing)
                     if not series_id:
                         cardinality.forget_odd()

@@ -164,7 +164,13 @@ def _ledger_row(batch: Batch) -> tuple[Any, ...]:
     outcome = batch.outcome()
     counts = (batch.received, outcome.stored, 0, outcome.rejected)  # nothing is dropped as a whole record
     low, high = batch.keys or (None, None)
-    return (batch.digest, batch.signal.name, *counts, outcome.message, low, high, batch.claim)
+    return (batch.digest, batch.signal.name, *counts, outcome.message, low, high, _ranges(batch), batch.claim)
+
+
+def _ranges(batch: Batch) -> str | None:
+    """The stretches of time as a multirange; None where there is but one."""
+    several = len(batch.stretches) > 1
+    return f"{{{','.join(f'[{low},{high}]' for low, high in batch.stretches)}}}" if several else None
 
 
 async def _amend(connection: Connection, batches: Sequence[Batch]) -> None:
@@ -186,8 +192,14 @@ async def _store_signal(
         await _put(connection, signal, tables)
         return
     (batch,) = batches
+    async with savepoint(connection, keep=False):
+        refused = dict(await _put_pieces(connection, signal, tables))
+    # Once more without savepoints: rows bear the number of their transaction, which a tail knows from the ledger.
+    kept = [[row for row in rows if row[-1] not in refused] for rows in tables[: signal.facts]]
+    kept += [_children(signal, kept, tables, i) for i in range(signal.facts, len(signal.tables))]
+    await _put(connection, signal, kept)
     by_problem: dict[tuple[str, str], list[int]] = {}
-    for ordinal, problem in await _put_pieces(connection, signal, tables):
+    for ordinal, problem in refused.items():
         by_problem.setdefault(problem, []).append(ordinal)
     for problem, ordinals in by_problem.items():
         batch.found += await batch.find(ordinals, Refusal(*problem))

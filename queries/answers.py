@@ -199,6 +199,13 @@ class LogList(WindowedPage):
     logs: list[Log]
 
 
+class Skipped(Struct):
+    """What a tail says in place of records that it leaves out: how many, null where it cannot tell, and why."""
+
+    skipped: int | None
+    reason: str
+
+
 class Exemplar(Struct):
     """An exemplar of a data point."""
 

@@ -14,6 +14,7 @@ from queries.errors import QueryError
 from queries.formats import Form, ToOtlp
 from queries.pages import Request, Total
 from queries.params import Window
+from queries.tails import Tails
 from queries.text import Style
 from queries.values import hex_id
 
@@ -28,11 +29,16 @@ NOT_COUNTED = Total(0, "gte")
 class Ask(Struct, Generic[P], frozen=True):
     """A request: `given` are its parameters, `form` is the form of its answer, `promoted` tells what is promoted."""
 
-    database: ReadDatabase
+    tails: Tails
     http: HttpRequest
     given: P
     form: Form
     promoted: Promoted
+
+    @property
+    def database(self) -> ReadDatabase:
+        """What is asked."""
+        return self.tails.database
 
     @property
     def counts(self) -> bool:
@@ -110,12 +116,12 @@ class Endpoint(Struct, frozen=True):
     handler: Handler
     deprecated: bool = False
 
-    async def answer(self, database: ReadDatabase, http: HttpRequest, promoted: Promoted) -> Response:
+    async def answer(self, tails: Tails, http: HttpRequest, promoted: Promoted) -> Response:
         """The answer to a request. Raises QueryError and Unavailable."""
         given = params.read(self.search, http.query_params.multi_items())
         allowed = params.formats_of(self.search)
         form = formats.chosen(given.format, http.headers.get("accept", ""), allowed)
-        answer = await self.handler(Ask(database, http, given, form, promoted))
+        answer = await self.handler(Ask(tails, http, given, form, promoted))
         if self.deprecated:
             answer.headers["deprecation"] = "true"
         return answer

@@ -62,7 +62,9 @@ class Place(Struct, frozen=True):
 
 
 def _newest(source: Source, select: Callable[[Connection, S], Awaitable[Selection]], search: type[S]) -> Newest:
-    narrow = replace(source, table=replace(source.table, columns=(*source.key, "series_id", "attributes")))
+    narrow = replace(
+        source, table=replace(source.table, columns=(*source.key, "resource_id", "series_id", "attributes"))
+    )
 
     async def newest(connection: Connection, asked: Serviced, window: Window) -> list[Row]:
         if window == ALL_TIME and (

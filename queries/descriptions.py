@@ -112,6 +112,7 @@ FORMS: Final = MappingProxyType(
             "an OTLP export request, every field as it was sent: JSON, or protobuf by Accept",
             "Accept: application/x-protobuf",
         ),
+        "sse": Described("server-sent events, of a tail", "Accept: text/event-stream"),
     }
 )
 """What `format` may be; the example is the header that asks for the same."""

@@ -12,17 +12,18 @@ from starlette.responses import Response, StreamingResponse
 from exporter.otlp import export
 from exporter.otlp.export_protobuf import to_protobuf
 from queries.dimensions import Resource, Scope
-from queries.params import JSON, NDJSON, OTLP, TEXT
+from queries.params import JSON, NDJSON, OTLP, SSE, TEXT
 from queries.text import Style, draw
 
 JSON_TYPE, NDJSON_TYPE, TEXT_TYPE = "application/json", "application/x-ndjson", "text/plain; charset=utf-8"
-PROTOBUF_TYPE = "application/x-protobuf"
+PROTOBUF_TYPE, SSE_TYPE = "application/x-protobuf", "text/event-stream"
 _ACCEPTED = {
     "application/json": JSON,
     "application/x-ndjson": NDJSON,
     "application/ndjson": NDJSON,
     "application/jsonl": NDJSON,
     "text/plain": TEXT,
+    SSE_TYPE: SSE,
     PROTOBUF_TYPE: OTLP,
 }
 """Media type of an Accept header -> the form that it asks for."""
@@ -31,7 +32,7 @@ _LINES = 50
 
 
 class Form(NamedTuple):
-    """The form of an answer: one of json, ndjson, text, otlp; the last one possibly as protobuf."""
+    """The form of an answer: one of json, ndjson, text, otlp, possibly as protobuf, or sse."""
 
     name: str
     is_protobuf: bool = False

@@ -5,7 +5,7 @@ A name that no field has is refused with the nearest one, so that a slip of the 
 
 import difflib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
@@ -31,7 +31,7 @@ MAX_LIMIT = 1000
 MAX_OFFSET = 100_000
 MAX_TIME = (1 << 63) - 1
 DEFAULT_WINDOW_NANO = 3_600_000_000_000
-JSON, NDJSON, TEXT, OTLP = "json", "ndjson", "text", "otlp"
+JSON, NDJSON, TEXT, OTLP, SSE = "json", "ndjson", "text", "otlp", "sse"
 DEFAULT_WIDTH = 100
 SIGNALS = ("spans", "logs", "metrics", "resource", "scope")
 """What has attributes that can be asked for, as promotion lists call it."""
@@ -46,11 +46,18 @@ class Window(NamedTuple):
 
 ALL_TIME = Window(0, MAX_TIME)
 SemanticTypes: TypeAlias = Annotated[list[str], one_of(*PREFIXES)]
+_NOT_OF_TAILS = dict.fromkeys(
+    ("limit", "offset", "cursor", "count", "start_time", "end_time", "since"),
+    "a tail begins now and has no pages: leave out /tail for what was stored before",
+) | dict.fromkeys(("width", "color"), "a tail is not drawn for a terminal")
+"""What a search takes and a tail of the same does not -> what to do instead."""
 
 
 class Shown(Struct, kw_only=True):
     """What form the answer has; text is drawn for a terminal of `width` columns."""
 
+    takes_no: ClassVar[Mapping[str, str]] = {}
+    """Parameters that are declared further up and not taken here -> what to type instead."""
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT)] = None
     color: Annotated[str, one_of("always", "never")] = "never"
     width: Annotated[int, whole(40, 500)] = DEFAULT_WIDTH
@@ -175,6 +182,20 @@ class TraceLogs(Paged, kw_only=True):
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
+class SpanTail(SpanSearch, kw_only=True):
+    """GET /api/spans/tail."""
+
+    takes_no = _NOT_OF_TAILS
+    format: Annotated[str | None, one_of(NDJSON, SSE)] = None
+
+
+class LogTail(LogSearch, kw_only=True):
+    """GET /api/logs/tail."""
+
+    takes_no = _NOT_OF_TAILS
+    format: Annotated[str | None, one_of(NDJSON, SSE)] = None
+
+
 class MetricSearch(Serviced, kw_only=True):
     """GET /api/metrics."""
 
@@ -217,14 +238,19 @@ class Field(NamedTuple):
 
 def fields(search: type[Struct]) -> dict[str, Field]:
     """The parameters of an endpoint by name."""
-    declared = get_type_hints(search, include_extras=True)
-    found = {name: get_args(declared[name]) for name in search.__struct_fields__ if name != "filters"}
-    return {name: Field(parser, get_origin(hint) is list) for name, (hint, parser) in found.items()}
+    hints = get_type_hints(search, include_extras=True)
+    names = [name for name in search.__struct_fields__ if name != "filters" and name not in _takes_no(search)]
+    declared = [(name, *get_args(hints[name])) for name in names]
+    return {name: Field(parse, get_origin(kind) is list) for name, kind, parse in declared}
 
 
 def prefixes(search: type[Struct]) -> tuple[str, ...]:
     """What an endpoint's filters on attributes begin with."""
     return getattr(search, "prefixes", ())
+
+
+def _takes_no(search: type[Struct]) -> Mapping[str, str]:
+    return search.takes_no if issubclass(search, Shown) else {}
 
 
 def formats_of(search: type[Shown]) -> tuple[str, ...]:
@@ -242,7 +268,8 @@ def read(search: type[P], given: Iterable[tuple[str, str]]) -> P:
             if dot and prefix in on:
                 values.setdefault("filters", []).append((prefix, parse(name, value)))
                 continue
-            raise QueryError(f"there is no parameter {name!r} here", name, _nearest(name, known, on))
+            hint = _takes_no(search).get(name) or _nearest(name, known, on)
+            raise QueryError(f"there is no parameter {name!r} here", name, hint)
         field = known[name]
         parsed = _parsed(name, value, field.parse)
         if field.repeatable:

@@ -10,36 +10,37 @@ from starlette.routing import Route
 
 from exporter.errors import Unavailable
 from queries.asking import Endpoint, Promoted
-from queries.database import ReadDatabase
-from queries.endpoints import attributes, logs, metrics, openapi, services, traces
+from queries.endpoints import attributes, logs, metrics, openapi, services, tails, traces
 from queries.errors import NotFound, QueryError, QueryTimeout, shape
 from queries.formats import respond
+from queries.tails import Tails
 
 _DATA: tuple[Endpoint, ...] = (
     *traces.ENDPOINTS,
     *logs.ENDPOINTS,
+    *tails.ENDPOINTS,
     *metrics.ENDPOINTS,
     *services.ENDPOINTS,
     *attributes.ENDPOINTS,
 )
 ENDPOINTS = (*_DATA, openapi.describing(_DATA))
-Answer = Callable[[ReadDatabase, HttpRequest], Awaitable[Response]]
+Answer = Callable[[Tails, HttpRequest], Awaitable[Response]]
 
 _RETRY = {"retry-after": "1"}
 
 
-def routes(database: ReadDatabase, promoted: Promoted) -> list[Route]:
+def routes(reading: Tails, promoted: Promoted) -> list[Route]:
     """The routes, to be mounted under /api and /api/v2; `promoted` tells what is promoted just now."""
     return [
-        *(Route(found.path, _answering(partial(found.answer, promoted=promoted), database)) for found in ENDPOINTS),
-        Route("/{path:path}", _answering(_unknown, database)),
+        *(Route(found.path, _answering(partial(found.answer, promoted=promoted), reading)) for found in ENDPOINTS),
+        Route("/{path:path}", _answering(_unknown, reading)),
     ]
 
 
-def _answering(answer: Answer, database: ReadDatabase) -> Callable[[HttpRequest], Awaitable[Response]]:
+def _answering(answer: Answer, reading: Tails) -> Callable[[HttpRequest], Awaitable[Response]]:
     async def answered(http: HttpRequest) -> Response:
         try:
-            return await answer(database, http)
+            return await answer(reading, http)
         except QueryError as error:
             return respond(error.body(), status=error.status)
         except QueryTimeout as error:
@@ -51,7 +52,7 @@ def _answering(answer: Answer, database: ReadDatabase) -> Callable[[HttpRequest]
     return answered
 
 
-async def _unknown(_database: ReadDatabase, http: HttpRequest) -> Response:
+async def _unknown(_reading: Tails, http: HttpRequest) -> Response:
     path = "/" + http.path_params["path"].rstrip("/")
     known = [endpoint.path.replace(":path}", "}") for endpoint in ENDPOINTS]
     near = difflib.get_close_matches(path, known, 1, 0.5) or known

@@ -31,7 +31,7 @@ from queries.pages import Selection
 from queries.params import Serviced
 from sql import query
 
-MOST_SERIES = 200
+MOST_SERIES = 5000
 """So many are named in a statement; more are looked for by it."""
 
 

@@ -34,6 +34,8 @@ ROOM_BYTES = 1 << 30
 
 LONGEST_FILES = (
     "tests/faults/test_trouble.py",
+    "tests/queries/test_tails_in_trouble.py",
+    "tests/queries/test_tails.py",
     "tests/faults/test_load.py",
     "tests/faults/test_kills.py",
     "tests/e2e/test_round_trip.py",
@@ -42,6 +44,7 @@ LONGEST_FILES = (
     "tests/exporter/test_embedded.py",
     "tests/e2e/test_verdict_flips.py",
     "tests/bench/test_rounds.py",
+    "tests/bench/test_read.py",
     "tests/bench/test_growth.py",
     "tests/bench/test_small.py",
     "tests/exporter/test_replicas.py",

@@ -16,6 +16,7 @@ from queries.values import one_of
 class DocumentSearch(params.Shown, kw_only=True):
     """GET /api/openapi.json."""
 
+    takes_no = dict.fromkeys(("width", "color"), "the description is not drawn for a terminal")
     format: Annotated[str | None, one_of(params.JSON)] = None
 
 

@@ -2,12 +2,12 @@
 -- Enter bodies; returns the digests that are new.
 INSERT INTO otel_ingest_ledger (
     body_digest, signal, received, stored, deduplicated, dropped, rejected, message, min_key_unix_nano,
-    max_key_unix_nano, claim, committed_at)
-SELECT d, s, r, st, 0, dr, rj, m, lo, hi, c, now()
+    max_key_unix_nano, key_ranges_unix_nano, claim, committed_at)
+SELECT d, s, r, st, 0, dr, rj, m, lo, hi, k::int8multirange, c, now()
 FROM unnest(
     $1::bytea[], $2::text[], $3::int[], $4::int[], $5::int[], $6::int[], $7::text[], $8::bigint[], $9::bigint[],
-    $10::bigint[])
-    AS n (d, s, r, st, dr, rj, m, lo, hi, c)
+    $10::text[], $11::bigint[])
+    AS n (d, s, r, st, dr, rj, m, lo, hi, k, c)
 ON CONFLICT (body_digest) DO NOTHING
 RETURNING body_digest;
 

@@ -16,6 +16,14 @@ SELECT m.* FROM __matches__ AS m
 ORDER BY m.__time__, m.__group__, m.__id__
 LIMIT $6;
 
+-- name: page-arrivals
+-- The earliest after a key of what a match-… statement finds of these transactions; its own parameters come last.
+SELECT m.* FROM __matches__ AS m
+WHERE m.xmin = ANY(__transactions__::xid[])
+    AND (m.__time__, m.__group__, m.__id__) > (__after_time__::bigint, __after_group__::uuid, __after_id__::bigint)
+ORDER BY m.__time__, m.__group__, m.__id__
+LIMIT $6;
+
 -- name: count-matches
 -- How many records a match-… statement finds, no more than $6.
 SELECT count(*) FROM (SELECT FROM __matches__ AS m LIMIT $6) AS counted;

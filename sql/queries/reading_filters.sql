@@ -17,8 +17,9 @@ SELECT m.* FROM __matches__ AS m
 WHERE m.attributes @> ANY(__contained__::jsonb[]) AND m.attributes -> __key__::text = ANY(__wanted__::jsonb[]);
 
 -- name: keep-of-series
--- Records of the series that the statement inside finds.
-SELECT m.* FROM __matches__ AS m WHERE EXISTS (SELECT FROM __inside__ AS s WHERE s.series_id = m.series_id);
+-- Records of the series that the statement inside finds: many. OFFSET has each record's looked up; the planner expects
+-- few of them, and would look for the records of each one.
+SELECT m.* FROM __matches__ AS m WHERE EXISTS (SELECT FROM __inside__ AS s WHERE s.series_id = m.series_id OFFSET 0);
 
 -- name: keep-records
 -- What an attribute filter leaves of records whose key may lie on the row: __series__ are the series that match.

@@ -18,7 +18,12 @@ from exporter.integrity import check
 from exporter.migrations import migrate
 from exporter.otlp.http import PATHS
 from exporter.otlp.records import LOGS, METRICS, SPANS
+from exporter.settings import load
 from exporter.shop import Shop
+from queries import arrivals, logs
+from queries.arrivals import Position, Search
+from queries.database import ReadDatabase
+from queries.params import LogSearch
 from sql import scripts
 from tests.exporter.asking import Postel, postel
 
@@ -63,6 +68,7 @@ def test_everything_works_on_postgresql_15(url: str) -> None:
         async with postel(url) as app:
             await _send(app)
             await _ask(app)
+        await _tail(url)
         await _select(url)
 
     asyncio.run(session())
@@ -99,6 +105,17 @@ async def _answer(app: Postel, name: str, **parameters: str) -> list[dict[str, A
     found: list[dict[str, Any]] = answer.json()[name]
     assert found
     return found
+
+
+async def _tail(url: str) -> None:
+    """From before everything on."""
+    database = ReadDatabase(url, load(environ={}))
+    search = Search(logs.SOURCE, LogSearch(), logs.select, logs.load)
+    async with database.reading() as connection:
+        look = await arrivals.look(connection, Position(int(time.time()), 3, 3, ()), 3600)
+        rows, is_last = await arrivals.page(connection, search, look.arrivals[LOGS], arrivals.FIRST, 2 * RECORDS)
+    assert (len(rows), is_last) == (RECORDS, True)
+    await database.close()
 
 
 async def _select(url: str) -> None:

@@ -1,13 +1,18 @@
 """Connections that are slow, idle or unread: each has an end, and none harms another."""
 
+import asyncio
 import resource
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import Any
 
 import pytest
+from hypercorn.asyncio import run, serve
+from hypercorn.config import Config
 
+from exporter.connection import Connection
 from tests.exporter.asking import JSON, own_database
 from tests.exporter.test_body import connected, head, received
 from tests.running import Server, serving
@@ -79,6 +84,40 @@ def test_an_answer_to_an_unread_body_arrives_and_the_connection_goes_on(server: 
                 while b'"code"' not in answer:
                     answer += connection.recv(65536)
                 assert answer.startswith(b"HTTP/1.1 404 ")
+
+
+def test_who_does_not_read_the_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.connection._LINGER_S", 0.3)
+    monkeypatch.setattr(run, "TCPServer", Connection)
+    size, listener = 32 << 20, socket.create_server(("127.0.0.1", 0))
+    config, over, place = Config(), asyncio.Event(), listener.getsockname()
+    config.bind = [f"fd://{listener.detach()}"]
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await send({"type": "http.response.body", "body": bytes(size), "more_body": True})
+
+    def read(client: socket.socket) -> int:
+        found = 0
+        with suppress(ConnectionResetError):
+            while piece := client.recv(1 << 20):
+                found += len(piece)
+        return found
+
+    async def session() -> int:
+        server = asyncio.create_task(serve(app, config, shutdown_trigger=over.wait))
+        with closing(socket.create_connection(place)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await asyncio.sleep(1)
+            found = await asyncio.to_thread(read, client)
+        over.set()
+        await server
+        return found
+
+    assert 0 < asyncio.run(session()) < size
 
 
 def test_many_slow_connections_harm_nobody(server: Server) -> None:

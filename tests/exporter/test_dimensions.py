@@ -195,6 +195,19 @@ def test_a_key_that_leaves_before_it_was_stored_is_told_to_the_others(store: str
     assert len(ask(store, "SELECT FROM v_otel_spans_enriched WHERE attributes ? 'user.id'")) == 1200
 
 
+def test_a_key_leaves_that_comes_seldom_and_never_repeats(store: str) -> None:
+    """A record whose series has to be stored first is built twice, and seen once."""
+
+    async def session(running: Sidecar) -> set[str]:
+        for turn in range(1, 101):
+            await send(running, *spans(*(span(turn, i, has={"order": turn} if i == 1 else {}) for i in range(1, 10))))
+        return set(running.ingest.traces.cardinality.high)
+
+    assert run(store, session) == {"order"}
+    (found,) = ask(store, "SELECT count(*) AS n FROM otel_span_series_dim")
+    assert found["n"] < 80
+
+
 def test_a_long_value_marks_its_key_as_on_rows(store: str) -> None:
     """Whoever filters on the key looks at rows too; its other values stay in the series."""
 

@@ -11,7 +11,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("otlp",),
     ("documents", "quantities", "shop"),
     ("settings", "admission"),
-    ("columns",),
+    ("columns", "stretches"),
     ("database",),
     ("promotion", "attributes"),
     ("dimensions", "cardinality"),
@@ -37,8 +37,9 @@ EXPORTER: tuple[Layer, ...] = (
 A name also covers what is inside it (`otlp` covers `otlp.json`) and what it was split into (`shop`: `shop_visits`)."""
 
 SIGNALS = ("traces", "logs", "metrics")
-OPEN_TO_QUERIES = ("errors", "settings", "otlp", "columns", *SIGNALS)
-"""What `queries` may import from `exporter`: records and codecs, the columns of each signal, how to fail."""
+OPEN_TO_QUERIES = ("errors", "settings", "otlp", "columns", "stretches", *SIGNALS)
+"""What `queries` may import from `exporter`: records and codecs, the columns of each signal, where in time they lie,
+how to fail."""
 DRIVER = "asyncpg"
 DRIVER_OWNERS = {"exporter.database", "queries.database"}
 

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from exporter.settings import load
 from queries.database import ReadDatabase
 from queries.routes import routes
+from queries.tails import Tails
 
 
 def ask(database_url: str, path: str, *, holding: str | None = None) -> httpx.Response:
@@ -18,7 +19,7 @@ def ask(database_url: str, path: str, *, holding: str | None = None) -> httpx.Re
 
     async def session() -> httpx.Response:
         database = ReadDatabase(database_url, replace(load(environ={}), statement_timeout=0.3))
-        transport = httpx.ASGITransport(Starlette(routes=routes(database, dict)))
+        transport = httpx.ASGITransport(Starlette(routes=routes(Tails(database, 3600), dict)))
         other: Any = None
         if holding is not None:
             other = await asyncpg.connect(database_url)
