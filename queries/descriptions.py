@@ -36,11 +36,13 @@ PARAMETERS: Final = MappingProxyType(
             "What this service sent; of traces, those in which it has a span. Exact. Repeatable: any of them.",
             "checkout",
         ),
-        "namespace": Described("The same for a namespace (`service.namespace`).", "shop"),
+        "namespace": Described(
+            "What services of this namespace sent (`service.namespace`). Exact. Repeatable: any of them.", "shop"
+        ),
         "root_service": Described("Traces that this service began. Repeatable: any of them.", "frontend"),
         "name": Described(
-            "A span of this name, or a metric. Exact. Repeatable: any of them; a trace needs one such span.",
-            "charge card",
+            "The name of a span, or of a metric; of a trace, that of one of its spans. Exact. Repeatable: any of them.",
+            "payment.Charge",
         ),
         "kind": Described("Spans of this kind, by name or number. Repeatable: any of them.", "server"),
         "status": Described(
@@ -52,7 +54,7 @@ PARAMETERS: Final = MappingProxyType(
             "Spans of this kind of work, told by what their attributes' keys begin with. Repeatable: any of them.", "db"
         ),
         "trace_id": Described(
-            "A trace, by its id in hex. As a parameter it answers all of the trace unless there is a window.",
+            "A trace, by its id in hex.",
             "5b8efff798038103d269b633813fc60c",
         ),
         "span_id": Described("A span, by its id in hex.", "eee19b7ec3c1b174"),
@@ -61,7 +63,9 @@ PARAMETERS: Final = MappingProxyType(
         "q": Described("Log records with this text in their body, in any case.", "declined"),
         "signal": Described("Attributes of these: records of a signal, resources or scopes.", "spans"),
         "key": Described("An attribute's key.", "http.route"),
-        "limit": Described("How many at most: 100 unless given; 1000 for logs of a trace, 10000 for its spans.", "20"),
+        "limit": Described(
+            "How many at most, up to 1000. Without it 100; of a trace 1000 log records, 10000 spans.", "20"
+        ),
         "offset": Described(
             "How many to leave out. For a long walk take `cursor`: it neither skips nor repeats.", "100"
         ),
@@ -120,12 +124,10 @@ FORMS: Final = MappingProxyType(
 ERRORS: Final = MappingProxyType(
     {
         "bad_request": Described(
-            "`parameter` is none that is known here, or its value is none; `hint` says what is.", "400"
+            "`parameter` is not known here, or its value cannot be read; `hint` says what to type.", "400"
         ),
-        "unauthenticated": Described(
-            "A token is needed (`read_token_file` is set), and none that is known came.", "401"
-        ),
-        "forbidden": Described("The token is one to send with.", "403"),
+        "unauthenticated": Described("The server has a `read_token_file`, and the request no token of it.", "401"),
+        "forbidden": Described("The token is one for sending, not for reading.", "403"),
         "not_found": Described("There is no such path, or nothing of that id is stored.", "404"),
         "method_not_allowed": Described("Only GET asks here.", "405"),
         "timeout": Described("The query took longer than `statement_timeout`: narrow it.", "503"),

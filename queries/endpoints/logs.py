@@ -29,7 +29,7 @@ async def search_logs(ask: Ask[params.LogSearch]) -> Response:
 
 
 async def list_trace_logs(ask: Ask[params.TraceLogs]) -> Response:
-    """The log records of a trace, earliest first; /spans below it tells them by span."""
+    """The log records of a trace, earliest first. Ask for /spans below it instead, which tells them by span."""
     request, keys, found, total = await _of_trace(ask, None)
     shown = [log.to_json() for log in found]
     return ask.page(_NAME, request, keys, total, lambda page: answers.LogList(shown, **page), _exported(found))

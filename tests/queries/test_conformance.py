@@ -29,7 +29,7 @@ PLACES: dict[str, str] = {"trace_id": samples.TRACE.hex(), "span_id": (b"\x80" *
 """Where there is something to be found."""
 TOGETHER = {"start_time", "end_time", "since", "offset", "cursor", "service"}
 """What may be wrong though each parameter is well-formed: an empty window, what is no cursor, a scope's service."""
-ASKED = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+ASKED = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
