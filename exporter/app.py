@@ -45,11 +45,11 @@ _STATUS: dict[type[errors.PostelError], tuple[int, int]] = {
 _RPC_CODES = {404: 5, 405: 12}
 
 HINTS = """\
-curl '{0}/api/services?since=1h'              # what sends here; POST OTLP to /v1/traces, /v1/logs, /v1/metrics
-curl '{0}/api/traces?since=15m&limit=5'       # then /api/traces/TRACE_ID
-curl '{0}/api/logs?since=15m&severity=warn'   # or /api/logs?trace_id=TRACE_ID
-curl '{0}/api/metrics?since=1h'               # then /api/metrics/series?name=NAME
-curl '{0}/api/spans?since=15m&format=otlp'    # every field, as it was sent
+curl '{0}/api/services?since=1h&format=text'             # what sends here: OTLP to /v1/traces, /v1/logs, /v1/metrics
+curl '{0}/api/traces?since=15m&format=text'              # then /api/traces/TRACE_ID?format=text: its waterfall
+curl '{0}/api/logs?since=15m&severity=warn&format=text'  # or logs?trace_id=TRACE_ID; &width=120&color=always
+curl '{0}/api/metrics?since=1h&format=text'              # then /api/metrics/series?name=NAME&format=text: its curves
+curl '{0}/api/spans?since=15m&format=otlp'               # every field, as it was sent; without a format: JSON
 """
 
 

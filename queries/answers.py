@@ -318,9 +318,9 @@ class MetricHead(Struct, kw_only=True):
 class Line(MetricHead):
     """The points of one series, newest first."""
 
-    service_name: str
-    resource: Attributes
-    scope: ScopeName
+    service_name: str | None
+    resource: Attributes | None
+    scope: ScopeName | None
     attributes: Attributes
     data_points: list[Any]
 

@@ -15,7 +15,7 @@ from queries.formats import Form, ToOtlp
 from queries.pages import Request, Total
 from queries.params import Window
 from queries.tails import Tails
-from queries.text import Style
+from queries.text_cells import Style
 from queries.values import hex_id
 
 P = TypeVar("P", bound=params.Shown)

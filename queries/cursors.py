@@ -19,6 +19,7 @@ NO_KEY = (None, None, None)
 BY_ID: Any = tuple[Time, Id, Int64]
 BY_SERIES: Any = tuple[Time, Int64, Int64]
 BY_PLACE: Any = tuple[Time, int, int]
+BY_LINE: Any = tuple[Time, Annotated[int, Meta(ge=1, le=(1 << 63) - 1)], int]
 
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):

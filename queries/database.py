@@ -9,7 +9,7 @@ import asyncpg
 
 from exporter.errors import Overloaded, PostelError, StorageUnavailable
 from exporter.settings import Settings
-from queries.errors import QueryTimeout
+from queries.errors import QueryError, QueryTimeout
 from sql import query
 from sql.codecs import set_codecs
 
@@ -48,11 +48,16 @@ class ReadDatabase:
         self._opening = asyncio.Lock()
         self._open = False
 
+    def limit(self) -> asyncio.Timeout:
+        """For what takes many statements: together they may take as long as one. To be entered inside `reading`."""
+        return asyncio.timeout(self._timeout_s)
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
         """A connection inside a read-only transaction.
 
-        Raises QueryTimeout, Overloaded where every connection stays busy, StorageUnavailable.
+        Raises QueryTimeout, Overloaded where every connection stays busy, StorageUnavailable, and QueryError where
+        numbers are too large to be added up.
         """
         connection = await self._acquire()
         transaction = connection.transaction(readonly=True)
@@ -61,7 +66,7 @@ class ReadDatabase:
             await transaction.start()
             try:
                 yield connection
-            except (PostelError, asyncpg.QueryCanceledError):
+            except (PostelError, asyncpg.QueryCanceledError, asyncpg.NumericValueOutOfRangeError):
                 await transaction.rollback()
                 ended = True
                 raise
@@ -69,6 +74,8 @@ class ReadDatabase:
             ended = True
         except PostelError:
             raise
+        except asyncpg.NumericValueOutOfRangeError as error:
+            raise QueryError("a number of the answer would be beyond what a double holds") from error
         except (asyncpg.QueryCanceledError, TimeoutError) as error:
             raise QueryTimeout(f"the query took longer than {self._timeout_s:g} s") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

@@ -61,6 +61,18 @@ PARAMETERS: Final = MappingProxyType(
         "severity": Described("Log records of this severity or a worse one, by name or number.", "warn"),
         "event_name": Described("Log records of this event. Repeatable: any of them.", "payment.declined"),
         "q": Described("Log records with this text in their body, in any case.", "declined"),
+        "aggregation": Described(
+            "One value a step in place of raw points: avg, sum, min, max, count; of counters rate or increase; of "
+            "histograms p50, p90, p95 or p99.",
+            "rate",
+        ),
+        "group_by": Described(
+            "One line for each value of this: an attribute's key, `resource.KEY` or `service`. Repeatable: for each "
+            "combination. Without it there is one line in all.",
+            "http.route",
+        ),
+        "step": Described("How long the steps of an aggregation are.", "1m"),
+        "attribute": Described("The values of this label, in place of all keys.", "http.route"),
         "signal": Described("Attributes of these: records of a signal, resources or scopes.", "spans"),
         "key": Described("An attribute's key.", "http.route"),
         "limit": Described(

@@ -13,7 +13,8 @@ from exporter.otlp import export
 from exporter.otlp.export_protobuf import to_protobuf
 from queries.dimensions import Resource, Scope
 from queries.params import JSON, NDJSON, OTLP, SSE, TEXT
-from queries.text import Style, draw
+from queries.text import draw
+from queries.text_cells import Style
 
 JSON_TYPE, NDJSON_TYPE, TEXT_TYPE = "application/json", "application/x-ndjson", "text/plain; charset=utf-8"
 PROTOBUF_TYPE, SSE_TYPE = "application/x-protobuf", "text/event-stream"

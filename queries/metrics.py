@@ -10,10 +10,11 @@ from exporter import columns
 from exporter.otlp import export
 from exporter.otlp import records as r
 from queries import answers, cursors, pages, spans, stored
+from queries.answers_metrics import SeriesList
 from queries.database import Connection
 from queries.filters import ATTR, PAGE, Match, on_attributes
 from queries.pages import Request, Row, Source, Total
-from queries.params import ALL_TIME, MetricSearch, PointSearch
+from queries.params import ALL_TIME, LabelSearch, MetricSearch, PointSearch, Window
 from queries.points import TABLES, Point
 from queries.selecting import resource_ids, scope_ids
 from sql import query
@@ -40,7 +41,7 @@ class Selection(Struct):
         return Match(" UNION ALL ".join(text.replace("__table__", t) for t in self.tables), (self.series,), PAGE)
 
 
-async def select(connection: Connection, asked: PointSearch) -> Selection:
+async def select(connection: Connection, asked: PointSearch | LabelSearch) -> Selection:
     """Which points a search asks for."""
     every = sorted({table.name for table in TABLES.values()})
     filters = asked.filters_on(ATTR)
@@ -95,25 +96,32 @@ def to_otlp(points: list[Point]) -> list[export.Json]:
     ]
 
 
-def to_json(asked: PointSearch, points: list[Point], page: dict[str, Any]) -> answers.PointList:
+def to_json(asked: PointSearch, points: list[Point], page: dict[str, Any]) -> SeriesList:
     """Points by line, both newest first; what several metrics do not share is null at the top."""
     lines: dict[bytes, list[Point]] = {}
     for point in points:
         lines.setdefault(point.series.identity, []).append(point)
-    heads = [_head(found[0].series.metric.record) for found in lines.values()]
-    shared: dict[str, Any] = {
-        name: heads[0][name] if heads and all(head[name] == heads[0][name] for head in heads) else None
-        for name in _head(_NOTHING)
-    }
+    return listed(asked, [_line(found) for found in lines.values()], page)
+
+
+def listed(asked: PointSearch, series: list[answers.Line], page: dict[str, Any], step: int | None = None) -> SeriesList:
+    """Lines as an answer; `step` is that of an aggregation."""
+    about = shared([{name: getattr(line, name) for name in answers.MetricHead.__struct_fields__} for line in series])
     if len(asked.name) == 1:
-        shared["metric_name"] = asked.name[0]
-    return answers.PointList(series=[_line(found) for found in lines.values()], **(shared | page))
+        about["metric_name"] = asked.name[0]
+    return SeriesList(series=series, aggregation=asked.aggregation, step=step, **(about | page))
 
 
-_NOTHING = r.Metric("", "", "", (), 0, 0, False, ())
+def shared(heads: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What metrics have in common of what `head` tells; null where they do not."""
+    return {
+        name: heads[0][name] if heads and all(head[name] == heads[0][name] for head in heads) else None
+        for name in answers.MetricHead.__struct_fields__
+    }
 
 
-def _head(metric: r.Metric) -> dict[str, Any]:
+def head(metric: r.Metric) -> dict[str, Any]:
+    """What a metric is: the fields of answers.MetricHead."""
     return {
         "metric_name": metric.name,
         "metric_type": spans.name_of(TYPES, metric.type),
@@ -141,7 +149,7 @@ def _line(points: Sequence[Point]) -> answers.Line:
         answers.ScopeName(scope.name or None, scope.version or None),
         stored.plain(series.attributes),
         [point.to_json() for point in points],
-        **_head(series.metric.record),
+        **head(series.metric.record),
     )
 
 
@@ -149,10 +157,8 @@ async def catalogue(connection: Connection, asked: MetricSearch) -> list[answers
     """Every metric that is asked for, by name."""
     resources = await resource_ids(connection, asked)
     window = asked.window(None)
-    # What is seen is noted once an hour at most.
-    since = None if window == ALL_TIME else datetime.fromtimestamp(max(0, window.start // 10**9 - 3600), UTC)
     names = stored.escaped(asked.name)
-    rows = await connection.fetch(query("reading_dimensions", "list-metrics"), names, resources, since)
+    rows = await connection.fetch(query("reading_dimensions", "list-metrics"), names, resources, seen_since(window))
     return [
         answers.Metric(
             stored.text(row["name"]),
@@ -165,3 +171,8 @@ async def catalogue(connection: Connection, asked: MetricSearch) -> list[answers
         )
         for row in rows
     ]
+
+
+def seen_since(window: Window) -> datetime | None:
+    """When what has points in a window was noted last, at the earliest; None = whenever. It is once an hour at most."""
+    return None if window == ALL_TIME else datetime.fromtimestamp(max(0, window.start // 10**9 - 3600), UTC)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, get_args
 import msgspec
 from msgspec import Struct
 
-from queries import answers, descriptions, params
+from queries import answers, answers_metrics, descriptions, params
 from queries.asking import Endpoint
 from queries.formats import media_type
 from queries.params import JSON, OTLP, TEXT
@@ -23,7 +23,7 @@ Json: TypeAlias = dict[str, Any]
 
 _REF = "#/components/{}/{}"
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
-_POINTS = get_args(answers.AnyPoint)
+_POINTS = (*get_args(answers.AnyPoint), answers_metrics.Value)
 _EXPORT_REQUEST = {
     "title": "ExportRequest",
     "description": "An OTLP/JSON export request of one signal.",
@@ -56,7 +56,7 @@ _ERROR = {
 }
 _RETRY_AFTER = {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}}
 _LINK = {"description": 'The next page, where there is one: `<url>; rel="next"`.', "schema": {"type": "string"}}
-_ANY_FAILURE = ("400", "401", "403", "503")
+_FAILURES = ("400", "401", "403", "404", "503")
 
 
 class Document(Struct):
@@ -92,7 +92,7 @@ def document(endpoints: Sequence[Endpoint]) -> Document:
         },
         components={
             "schemas": _sized(schemas | {"ExportRequest": _EXPORT_REQUEST, "Error": _ERROR}),
-            "responses": {status: _failure(status) for status in sorted({e.example for e in _failures()})},
+            "responses": {status: _failure(status) for status in _FAILURES},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     )
@@ -132,16 +132,15 @@ def _told(endpoint: Endpoint) -> str:
 def _operation(endpoint: Endpoint, ref: Json, schemas: Mapping[str, Json], is_shared: bool) -> Json:
     in_path = path_parameters(endpoint.path)
     name: str = endpoint.handler.__name__
-    failures = [*_ANY_FAILURE, *(["404"] if in_path else [])]
     return {
         "operationId": "_of_".join([name, *in_path]) if is_shared else name,
         "summary": summary(endpoint),
         "tags": [_tag(endpoint)],
         "deprecated": endpoint.deprecated,
-        "parameters": [*map(_in_path, in_path), *_in_query(endpoint.search)],
+        "parameters": [*map(_in_path, in_path), *_in_query(endpoint.search, in_path)],
         "responses": {
             "200": _success(endpoint, ref, schemas),
-            **{status: {"$ref": _REF.format("responses", status)} for status in sorted(failures)},
+            **{status: {"$ref": _REF.format("responses", status)} for status in _FAILURES},
         },
     }
 
@@ -158,8 +157,10 @@ def _in_path(name: str) -> Json:
     return _parameter(name, "path", schema) | {"required": True}
 
 
-def _in_query(search: type[params.Shown]) -> Iterable[Json]:
+def _in_query(search: type[params.Shown], in_path: Sequence[str]) -> Iterable[Json]:
     for name, field in params.fields(search).items():
+        if name in in_path:
+            continue
         schema = field.parse.schema  # type: ignore[attr-defined]
         if field.repeatable:
             yield _parameter(name, "query", {"type": "array", "items": schema}) | {"style": "form", "explode": True}
@@ -226,12 +227,8 @@ def _record(content: type[Struct], ref: Json, schemas: Mapping[str, Json]) -> Js
     return record
 
 
-def _failures() -> Iterable[descriptions.Described]:
-    return (e for e in descriptions.ERRORS.values() if e.example in (*_ANY_FAILURE, "404"))
-
-
 def _failure(status: str) -> Json:
-    told = [found.text for found in _failures() if found.example == status]
+    told = [text for text, answered in descriptions.ERRORS.values() if answered == status]
     headers = {"headers": {"Retry-After": _RETRY_AFTER}} if status == "503" else {}
     content = {media_type(JSON): {"schema": {"$ref": _REF.format("schemas", "Error")}}}
     return {"description": " ".join(told), **headers, "content": content}

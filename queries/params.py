@@ -205,9 +205,14 @@ class MetricSearch(Serviced, kw_only=True):
 
 
 class PointSearch(Serviced, kw_only=True):
-    """GET /api/metrics/series."""
+    """GET /api/metrics/series: raw points, or with `aggregation` one value a `step` for each group of series."""
 
     name: Annotated[list[str], text] = []
+    aggregation: Annotated[
+        str | None, one_of("avg", "sum", "min", "max", "count", "rate", "increase", "p50", "p90", "p95", "p99")
+    ] = None
+    group_by: Annotated[list[str], text] = []
+    step: Annotated[int | None, duration] = None
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
@@ -221,6 +226,13 @@ class AttributeValueSearch(Serviced, kw_only=True):
     """GET /api/attributes/{key}/values."""
 
     signal: Annotated[str | None, one_of(*SIGNALS)] = None
+
+
+class LabelSearch(Serviced, kw_only=True):
+    """GET /api/metrics/labels, and GET /api/metrics/{name}/labels."""
+
+    name: Annotated[list[str], text] = []
+    attribute: Annotated[str | None, text] = None
 
 
 class ServiceSearch(Windowed, kw_only=True):

@@ -1,20 +1,57 @@
-"""Answers as text for a terminal."""
+"""Answers as text for a terminal: every type of record has its drawing, and whatever has none is a table."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from queries import answers, text_records
+from queries.text_cells import Style, wrapped
+from queries.text_closing import closing
+from queries.text_series import series
+from queries.text_tables import Lines, any_records, is_records, scalars
+from queries.text_waterfall import waterfall
 
-class Style(NamedTuple):
-    """How many columns the terminal has, and whether it shows colours (`color`: always or never)."""
+_DRAWINGS: dict[type[Struct], Lines] = {
+    answers.Trace: text_records.traces,
+    answers.Span: text_records.spans,
+    answers.Log: text_records.logs,
+    answers.Metric: text_records.metrics,
+}
 
-    width: int
-    color: str
+
+def draw(content: Struct, style: Style) -> str:
+    """An answer as lines of text, none of them wider than the terminal."""
+    lines = waterfall(content, style) if isinstance(content, answers.WholeTrace) else _listed(content, style)
+    return "".join(f"{text}\n" for text in lines)
 
 
-def draw(content: Struct, _style: Style) -> str:
-    """An answer as lines of text."""
+def _listed(content: Struct, style: Style) -> list[str]:
     records: Sequence[Any] = getattr(content, type(content).records)  # type: ignore[attr-defined]
-    return "".join(f"{msgspec.json.encode(record).decode()}\n" for record in records)
+    if not records:
+        return closing(content, records, style)
+    told = _told(content, records)
+    others = {name: found for name, found in told.items() if found and is_records(found)}
+    about = scalars({name: found for name, found in told.items() if name not in others})
+    lines = [*(wrapped(about, style.width) if about else ()), *_drawn(records, style)]
+    for found in others.values():
+        lines += ["", *_drawn(found, style)]
+    return [*lines, *closing(content, records, style)]
+
+
+def _told(content: Struct, records: Sequence[Any]) -> dict[str, Any]:
+    """What an answer says that neither its records nor its last lines say again."""
+    names = [name for name in content.__struct_fields__ if name not in ("window", *answers.Page.__struct_fields__)]
+    told = {name: getattr(content, name) for name in names if not hasattr(records[0], name)}
+    return {name: found for name, found in told.items() if found is not records}
+
+
+def _drawing(record: object) -> Lines | None:
+    if hasattr(record, "data_points"):
+        return series
+    return next((drawing for kind, drawing in _DRAWINGS.items() if isinstance(record, kind)), None)
+
+
+def _drawn(records: Sequence[Any], style: Style) -> list[str]:
+    drawing = _drawing(records[0])
+    return drawing(records, style) if drawing else any_records(records, style, _drawn)

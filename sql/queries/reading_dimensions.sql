@@ -97,3 +97,29 @@ ORDER BY 1, 2 NULLS FIRST;
 SELECT resource_id, count(*) AS records FROM __table__ AS t
 WHERE t.__time__ >= $1 AND t.__time__ < $2
 GROUP BY resource_id;
+
+-- name: list-metric-names
+-- The names of all metrics.
+SELECT DISTINCT name FROM otel_metrics_dim;
+
+-- name: list-label-keys
+-- Keys of the attributes of these series, seen since $2 (null = ever): a page of $3 from the place $4 on.
+SELECT k.key, count(*) OVER () AS total
+FROM (
+    SELECT DISTINCT jsonb_object_keys(s.attributes) AS key
+    FROM otel_metric_series_dim AS s
+    WHERE s.series_id = ANY($1::bigint[]) AND ($2::timestamptz IS NULL OR s.last_seen >= $2)
+) AS k
+ORDER BY k.key COLLATE "C"
+LIMIT $3 OFFSET $4;
+
+-- name: list-label-values
+-- Values of the key $5 in the same way, numbers first. What JSON takes for equal, 1 and 1.0, may differ in its text.
+SELECT v.value, count(*) OVER () AS total
+FROM (
+    SELECT DISTINCT ON ((s.attributes -> $5)::text) s.attributes -> $5 AS value
+    FROM otel_metric_series_dim AS s
+    WHERE s.series_id = ANY($1::bigint[]) AND ($2::timestamptz IS NULL OR s.last_seen >= $2) AND s.attributes ? $5
+) AS v
+ORDER BY CASE WHEN jsonb_typeof(v.value) = 'number' THEN v.value::numeric END, v.value #>> '{}' COLLATE "C"
+LIMIT $3 OFFSET $4;

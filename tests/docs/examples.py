@@ -7,11 +7,12 @@ from tests.docs.records import CHARGE_SPAN, DECLINED
 
 
 class Example(NamedTuple):
-    """A path and query below /api that is asked, and what it shows; one that `streams` is shown without its answer."""
+    """A path and query below /api that is asked, and what it shows; of one that `streams` the answer is left out."""
 
     asked: str
     about: str = ""
     streams: bool = False
+    most_lines: int = 40
 
 
 EXAMPLES: Final = MappingProxyType(
@@ -49,11 +50,24 @@ EXAMPLES: Final = MappingProxyType(
         "/metrics/series": (
             Example("/metrics/series?name=http.server.request.duration&since=15m&format=text"),
             Example("/metrics/series?name=http.server.request.duration&since=15m&attr.http.route=/api/checkout"),
+            Example(
+                "/metrics/series?name=http.server.request.duration&since=15m&aggregation=p95&step=5m&group_by=http.route",
+                "How long requests took, by route, every five minutes:",
+            ),
+        ),
+        "/metrics/labels": (
+            Example("/metrics/labels?name=http.server.request.duration", "The same, whatever characters the name has:"),
+        ),
+        "/metrics/{name:path}/labels": (
+            Example("/metrics/http.server.request.duration/labels?format=text"),
+            Example("/metrics/http.server.request.duration/labels?attribute=http.route"),
         ),
         "/services": (Example("/services?since=15m"),),
         "/attributes": (Example("/attributes?signal=spans&format=text"), Example("/attributes?signal=resource")),
         "/attributes/{key:path}/values": (Example("/attributes/http.route/values?signal=spans"),),
-        "/openapi.json": (Example("/openapi.json", "For Swagger UI, Postman and generators of clients:"),),
+        "/openapi.json": (
+            Example("/openapi.json", "For Swagger UI, Postman and generators of clients:", most_lines=10),
+        ),
     }
 )
 """The path of an endpoint, as its routes have it -> its examples."""

@@ -106,7 +106,18 @@ class _Asking:
         answer = self.ask(example)
         head = [f"{name}: {self._shown.still(answer.headers[name].replace(self._until, ''))}" for name in more]
         curl = f"curl -{'i' if more else ''}s '{HOST}/api{example.asked}'"
-        return ["```sh", curl, "```", "", "```", *head, *([""] if head else []), self._shown.answer(answer), "```", ""]
+        return [
+            "```sh",
+            curl,
+            "```",
+            "",
+            "```",
+            *head,
+            *([""] if head else []),
+            self._shown.answer(answer, example.most_lines),
+            "```",
+            "",
+        ]
 
 
 def _sections(asking: _Asking) -> Iterator[str]:
@@ -139,16 +150,17 @@ def _endpoint(endpoint: Endpoint, asking: _Asking) -> Iterator[str]:
     yield openapi.summary(endpoint) + (" Deprecated.\n" if endpoint.deprecated else "\n")
     in_path = openapi.path_parameters(endpoint.path)
     taken = [name for name in params.fields(endpoint.search) if name not in in_path]
+    forms = ", ".join(f"`{form}`" for form in params.formats_of(endpoint.search))
     groups = {group: names for group, names in _groups().items() if set(names) <= set(taken)}
     shared = [name for names in groups.values() for name in names]
-    own = [*in_path, *(name for name in taken if name not in shared)]
+    own = [*in_path, *(name for name in taken if name not in (*shared, "format"))]
     if own:
         yield from _table(_PARAMETER_HEAD, _parameters(own, in_path))
     besides = [f"[{', '.join(groups)}](#parameters)"] if groups else []
     if on := params.prefixes(endpoint.search):
         besides.append(f"[filters](#filters-on-attributes) on {', '.join(f'`{prefix}.`' for prefix in on)}")
-    forms = ", ".join(f"`{form}`" for form in params.formats_of(endpoint.search))
-    yield "".join([f"{'Also' if own else 'Takes'} {'; '.join(besides)}. " if besides else "", f"Forms: {forms}.\n"])
+    also = f"{'Also' if own else 'Takes'} {'; '.join(besides)}. " if besides else ""
+    yield f"{also}Forms: {forms}.\n"
     for example in EXAMPLES[endpoint.path]:
         if example.about:
             yield f"{example.about}\n"

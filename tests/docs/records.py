@@ -14,7 +14,7 @@ from tests.running import Server
 
 DECLINED, CART = "5b8efff798038103d269b633813fc60c", "0af7651916cd43dd8448eb211c80319c"
 """A trace in which a card is declined, and one in which all is well."""
-ORDER_SPAN, CHARGE_SPAN = "b7ad6b7169203331", "00f067aa0ba902b7"
+ROOT_SPAN, ORDER_SPAN, CHARGE_SPAN = "eee19b7ec3c1b174", "b7ad6b7169203331", "00f067aa0ba902b7"
 
 _SECOND, _MS = 1_000_000_000, 1_000_000
 _PODS = {"frontend": "frontend-5c9f7", "checkout": "checkout-7d4b9"}
@@ -25,7 +25,7 @@ _CUMULATIVE: Any = 2
 _POST = {"http.request.method": "POST", "http.route": "/api/checkout", "http.response.status_code": 500}
 _GET = {"http.request.method": "GET", "http.route": "/api/cart", "http.response.status_code": 200}
 _SPANS: tuple[tuple[str, str, str, str, str, int, int, int, bool, Mapping[str, Any]], ...] = (
-    ("frontend", DECLINED, "eee19b7ec3c1b174", "", "POST /api/checkout", _SERVER, 0, 480, True, _POST),
+    ("frontend", DECLINED, ROOT_SPAN, "", "POST /api/checkout", _SERVER, 0, 480, True, _POST),
     (
         "frontend",
         DECLINED,
@@ -101,11 +101,16 @@ _LOGS: tuple[tuple[str, str, str, int, int, str, str, Mapping[str, Any]], ...] =
         "card declined: insufficient funds",
         {"order.id": 4711, "payment.provider": "acme"},
     ),
-    ("frontend", DECLINED, "eee19b7ec3c1b174", 478, 13, "", "checkout failed, answered 500", {}),
+    ("frontend", DECLINED, ROOT_SPAN, 478, 13, "", "checkout failed, answered 500", {}),
     ("frontend", CART, "c8be7c825a934b7e", 210_960, 9, "", "cart has 3 items", {}),
     ("frontend", "", "", 215_000, 5, "", "cache of products renewed", {"cache.entries": 812}),
 )
 """Service, trace, span, milliseconds after the first span, severity, event, body, attributes."""
+_SLOW_REQUESTS = (
+    ("/api/cart", "GET", (1, 1, 0, 2, 1, 1, 2, 0, 1, 1)),
+    ("/api/checkout", "POST", (3, 2, 3, 4, 9, 21, 8, 3, 2, 3)),
+)
+"""Route, method, and requests a minute that took longer than 0.25 s."""
 
 
 def send(server: Server, now: int) -> None:
@@ -173,26 +178,23 @@ def _metrics(now: int) -> ExportMetricsServiceRequest:
         name="http.server.request.duration", unit="s", description="Duration of HTTP server requests."
     ).histogram
     durations.aggregation_temporality = _CUMULATIVE
-    for minute in range(10):
-        for route, counts, total in (("/api/cart", [90, 8, 1], 4.5), ("/api/checkout", [10, 25, 3], 9.25)):
+    for route, method, slow_ones in _SLOW_REQUESTS:
+        counts, total = [0, 0, 0], 0.0
+        for minute, slow in enumerate(slow_ones):
+            counts = [counts[0] + 40, counts[1] + 8, counts[2] + slow]
+            total += 2.5 + 0.4 * slow
             point = durations.data_points.add(
                 start_time_unix_nano=started,
                 time_unix_nano=now - (10 - minute) * 60 * _SECOND,
-                count=sum(counts) * (minute + 1),
-                sum=total * (minute + 1),
+                count=sum(counts),
+                sum=total,
                 explicit_bounds=[0.05, 0.25],
-                bucket_counts=[count * (minute + 1) for count in counts],
-                attributes=attributes(
-                    {"http.request.method": "GET" if "cart" in route else "POST", "http.route": route}
-                ),
+                bucket_counts=counts,
+                attributes=attributes({"http.request.method": method, "http.route": route}),
             )
-            if minute == 5 and route == "/api/checkout":
-                point.exemplars.add(
-                    time_unix_nano=now - 349 * _SECOND - 400 * _MS,
-                    as_double=0.48,
-                    trace_id=bytes.fromhex(DECLINED),
-                    span_id=bytes.fromhex("eee19b7ec3c1b174"),
-                )
+    # The last one, of a checkout.
+    exemplar = {"trace_id": bytes.fromhex(DECLINED), "span_id": bytes.fromhex(ROOT_SPAN)}
+    point.exemplars.add(time_unix_nano=now - 349 * _SECOND - 400 * _MS, as_double=0.48, **exemplar)
     checkout = request.resource_metrics.add(resource=_resource("checkout")).scope_metrics.add(scope=_SCOPE)
     waiting = checkout.metrics.add(name="orders.waiting", unit="{order}", description="Orders not yet paid.").gauge
     for minute, orders in enumerate((2, 3, 3, 5, 8, 9, 7, 4, 3, 2)):

@@ -14,7 +14,6 @@ SHOWN_AT = int(datetime(2026, 1, 31, 9, 30, tzinfo=UTC).timestamp()) * _SECOND
 """When the page was asked, as far as it says: the real time is whole days away, so clocks are the same."""
 _WIDTH = 110
 _MOST_RECORDS, _MOST_FLAT = 1, 3
-_MOST_LINES = 40
 _NANO = re.compile(r"\b[0-9]{19}\b")
 _TIME = re.compile(r"\b(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d(?::\d\d)?)(\.\d+)?")
 _LOG_ID = re.compile(r'"log_id":([0-9]+)')
@@ -35,13 +34,13 @@ class Shown:
         self._now = now
         self._log_ids: dict[str, str] = {}
 
-    def answer(self, answer: httpx.Response) -> str:
+    def answer(self, answer: httpx.Response, most_lines: int = 40) -> str:
         """The text of an answer."""
         text = self.still(answer.text)
         is_json = answer.headers["content-type"] == "application/json"
-        lines = (pretty(json.loads(text)) if is_json else text).rstrip().splitlines()
-        left = len(lines) - _MOST_LINES
-        return "\n".join([*lines[:_MOST_LINES], *([f"… {left} more lines"] if left > 0 else [])])
+        lines = (pretty(json.loads(text, parse_float=_rounded)) if is_json else text).rstrip().splitlines()
+        left = len(lines) - most_lines
+        return "\n".join([*lines[:most_lines], *([f"… {left} more lines"] if left > 0 else [])])
 
     def still(self, text: str) -> str:
         """The text with nothing in it that differs from run to run."""
@@ -67,6 +66,11 @@ class Shown:
         # When something was last seen is told by the clock of the machine.
         moment = datetime.fromtimestamp(SHOWN_AT // _SECOND, UTC)
         return f"{moment:%Y-%m-%d}{between}{moment:%H:%M:%S}"[: len(day) + 1 + len(clock)]
+
+
+def _rounded(text: str) -> float:
+    # Sums of the same numbers may differ in the last digit.
+    return float(f"{float(text):.9g}")
 
 
 def pretty(found: Any, margin: int = 0) -> str:

@@ -25,10 +25,18 @@ HOLDS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
-PLACES: dict[str, str] = {"trace_id": samples.TRACE.hex(), "span_id": (b"\x80" * 8).hex(), "key": "text"}
-"""Where there is something to be found."""
-TOGETHER = {"start_time", "end_time", "since", "offset", "cursor", "service"}
-"""What may be wrong though each parameter is well-formed: an empty window, what is no cursor, a scope's service."""
+PLACES = {"trace_id": samples.TRACE.hex(), "span_id": (b"\x80" * 8).hex(), "key": "text", "name": "gauge"}
+"""What stands in a path for there to be something to be found."""
+NEEDED = {"/metrics/labels": {"name": "gauge"}}
+"""What has to be asked for."""
+AGGREGATED = {"name": "gauge", "aggregation": "max", "group_by": "n", "start_time": "now-1h"}
+TOGETHER = ("start_time", "end_time", "since", "offset", "cursor")
+ALSO_TOGETHER = {
+    "/attributes": ("service",),
+    "/attributes/{key}/values": ("service",),
+    "/metrics/series": ("aggregation", "group_by", "step", "format", "name"),
+}
+"""What may be wrong though each parameter is well-formed: an empty window, no cursor, what goes not together."""
 ASKED = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
@@ -57,12 +65,12 @@ def test_what_is_described_is_taken(described: Any, shared: Server, session: req
     operation = described[path]["GET"]
 
     @ASKED
-    @given(case=operation.as_strategy(path_parameters=places(path)))
+    @given(case=operation.as_strategy(path_parameters=places(path), query=NEEDED.get(path)))
     def ask(case: Any) -> None:
         answer = case.call(f"{shared.url}/api", session)
         case.validate_response(answer, HOLDS)
         if answer.status_code == 400:
-            assert answer.json()["error"]["parameter"] in TOGETHER, answer.json()
+            assert answer.json()["error"]["parameter"] in (*TOGETHER, *ALSO_TOGETHER.get(path, ())), answer.json()
 
     ask()
 
@@ -86,10 +94,22 @@ def test_what_is_found_is_as_described(
 ) -> None:
     path = openapi.plain(endpoint.path)
     everything = {"start_time": "0"} if "start_time" in params.fields(endpoint.search) else {}
+    found = described[path]["GET"].Case
     for form in params.formats_of(endpoint.search):
-        case = described[path]["GET"].Case(path_parameters=places(path), query={"format": form, **everything})
+        case = found(path_parameters=places(path), query={"format": form} | everything | NEEDED.get(path, {}))
         for media_type in (formats.media_type(form), "*/*"):
             answer = case.call_and_validate(f"{shared.url}/api", session, {"accept": media_type}, checks=HOLDS)
             assert answer.status_code == 200 and answer.content
             if form == params.JSON and hasattr(endpoint.content, "records"):
-                assert answer.json()[endpoint.content.records]
+                assert has_records(answer.json())
+
+
+def has_records(answer: dict[str, Any]) -> bool:
+    """Whether there is anything in one of an answer's lists."""
+    return any(found and isinstance(found, list) for found in answer.values())
+
+
+def test_aggregations_are_as_described(described: Any, shared: Server, session: requests.Session) -> None:
+    case = described["/metrics/series"]["GET"].Case(query=AGGREGATED)
+    answer = case.call_and_validate(f"{shared.url}/api", session, checks=HOLDS)
+    assert has_records(answer.json()["series"][0])

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from exporter.errors import Overloaded, StorageUnavailable
 from exporter.settings import Settings, load
 from queries import logs, metrics, pages, points, spans
-from queries.database import Connection, ReadDatabase, fetch_within
+from queries.database import ReadDatabase, fetch_within
 from queries.errors import QueryTimeout
 from queries.pages import Request, Selection
 from queries.params import Window
+from tests.queries.explaining import Explaining
 
 DAY = 86_400_000_000_000
 
@@ -86,23 +87,6 @@ def test_no_database(settings: Settings) -> None:
 
     with pytest.raises(StorageUnavailable):
         run("postgresql://postgres@127.0.0.1:1/none", settings, work)
-
-
-class Explaining:
-    """A connection that explains every statement before it asks it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.plans: list[str] = []
-
-    async def fetch(self, statement: str, *arguments: object) -> Any:
-        plan = await self._connection.fetch(f"EXPLAIN {statement}", *arguments)
-        self.plans.append("\n".join(row[0] for row in plan))
-        return await self._connection.fetch(statement, *arguments)
-
-    async def fetchval(self, statement: str, *arguments: object) -> Any:
-        rows = await self.fetch(statement, *arguments)
-        return rows[0][0] if rows else None
 
 
 def test_no_plan_looks_outside_the_window(database_url: str) -> None:

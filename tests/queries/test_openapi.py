@@ -21,7 +21,7 @@ BY_PATH = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: en
 
 def names_of(endpoint: Endpoint) -> list[str]:
     """The names of all parameters of an endpoint."""
-    return [*openapi.path_parameters(endpoint.path), *params.fields(endpoint.search)]
+    return list(dict.fromkeys([*openapi.path_parameters(endpoint.path), *params.fields(endpoint.search)]))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_points_of_a_line_are_described() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     points = schemas["Line"]["properties"]["data_points"]["items"]["anyOf"]
     names = [point["$ref"].rpartition("/")[2] for point in points]
-    assert {"NumberPoint", "HistogramPoint", "ExponentialPoint", "SummaryPoint"} <= set(names) <= set(schemas)
+    assert {"NumberPoint", "HistogramPoint", "ExponentialPoint", "SummaryPoint", "Value"} <= set(names) <= set(schemas)
 
 
 def test_the_server_describes_itself(shared: Server) -> None:

@@ -1,0 +1,40 @@
+"""What the API answers about metrics beside their raw points: lines of an aggregation, and labels."""
+
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from queries import answers
+
+
+class Value(Struct):
+    """A point of an aggregation: `time_unix_nano` is the start of the step, a multiple of it since 1970."""
+
+    time_unix_nano: int
+    value: answers.Number
+
+
+class SeriesList(answers.PointList):
+    """GET /api/metrics/series: raw points, or with `aggregation` values by `step`.
+
+    A line of an aggregation is one combination of the values that it is grouped by; they are its `attributes`, null
+    where a series has none, and `service_name`, `resource` and `scope` are null. Its `unit` is the metric's.
+    """
+
+    aggregation: str | None
+    step: int | None
+
+
+class LabelList(answers.WindowedPage):
+    """GET /api/metrics/{name}/labels: the keys of the points' attributes (`labels`), or one key's `values`."""
+
+    records: ClassVar[str] = "found"
+    metric_name: str
+    attribute: str | None
+    labels: list[str] | None
+    values: list[Any] | None
+
+    @property
+    def found(self) -> list[Any]:
+        """What is listed."""
+        return (self.labels if self.attribute is None else self.values) or []
