@@ -25,7 +25,13 @@ HOLDS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
-PLACES = {"trace_id": samples.TRACE.hex(), "span_id": (b"\x80" * 8).hex(), "key": "text", "name": "gauge"}
+PLACES = {
+    "trace_id": samples.TRACE.hex(),
+    "span_id": (b"\x80" * 8).hex(),
+    "key": "text",
+    "name": "gauge",
+    "service": "shop",
+}
 """What stands in a path for there to be something to be found."""
 NEEDED = {"/metrics/labels": {"name": "gauge"}}
 """What has to be asked for."""
