@@ -11,7 +11,7 @@ SHARED := $(if $(findstring no:xdist,$(ARGS)),,-n $(WORKERS) --dist loadfile --n
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-smoke bench-growth bench-read bench-small bench-half-core bench-peers soak fuzz
+.PHONY: help setup demo test check docs bench bench-smoke bench-growth bench-read bench-small bench-half-core bench-peers soak fuzz
 .PHONY: collector lock lock-peers clean
 
 help: ## what there is to make
@@ -55,6 +55,9 @@ check: setup ## format, lint, types, house rules
 	@echo "ruff check" && $(BIN)/ruff check .
 	@echo "mypy --strict" && $(BIN)/python -m mypy
 	@echo "pytest tests/house" && $(BIN)/python -m pytest tests/house
+
+docs: setup ## docs/api.md anew, with what a server answers
+	@$(BIN)/python -m tests.docs.api
 
 bench: setup ## the numbers of the README, on this machine
 	@$(BIN)/python -m bench $(ARGS)

@@ -105,16 +105,23 @@ Handler = Callable[[Any], Awaitable[Response]]
 
 
 class Endpoint(Struct, frozen=True):
-    """One endpoint: its path below /api, the parameters that it takes, what it answers as JSON, and what makes that."""
+    """One endpoint: its path below /api, the parameters that it takes, what it answers as JSON, and what makes that.
+
+    `deprecated`: another one says more, which every answer then tells in a header.
+    """
 
     path: str
     search: type[params.Shown]
     content: type[Struct]
     handler: Handler
+    deprecated: bool = False
 
     async def answer(self, tails: Tails, http: HttpRequest, promoted: Promoted) -> Response:
         """The answer to a request. Raises QueryError and Unavailable."""
         given = params.read(self.search, http.query_params.multi_items())
         allowed = params.formats_of(self.search)
         form = formats.chosen(given.format, http.headers.get("accept", ""), allowed)
-        return await self.handler(Ask(tails, http, given, form, promoted))
+        answer = await self.handler(Ask(tails, http, given, form, promoted))
+        if self.deprecated:
+            answer.headers["deprecation"] = "true"
+        return answer

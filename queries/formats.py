@@ -73,6 +73,11 @@ def _preferred(accept: str) -> list[str]:
     return [media_type for quality, media_type in sorted(weighed, key=lambda pair: -pair[0]) if quality > 0]
 
 
+def media_type(form: str) -> str:
+    """What a form's answer is called."""
+    return next(name for name, found in _ACCEPTED.items() if found == form)
+
+
 def answer(form: Form, content: Struct, style: Style, headers: dict[str, str], otlp: ToOtlp | None) -> Response:
     """The response in this form; `otlp` makes the export request of the same records."""
     if form.name == OTLP and otlp is not None:

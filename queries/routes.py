@@ -10,12 +10,12 @@ from starlette.routing import Route
 
 from exporter.errors import Unavailable
 from queries.asking import Endpoint, Promoted
-from queries.endpoints import attributes, logs, metrics, services, tails, traces
+from queries.endpoints import attributes, logs, metrics, openapi, services, tails, traces
 from queries.errors import NotFound, QueryError, QueryTimeout, shape
 from queries.formats import respond
 from queries.tails import Tails
 
-ENDPOINTS: tuple[Endpoint, ...] = (
+_DATA: tuple[Endpoint, ...] = (
     *traces.ENDPOINTS,
     *logs.ENDPOINTS,
     *tails.ENDPOINTS,
@@ -23,6 +23,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *services.ENDPOINTS,
     *attributes.ENDPOINTS,
 )
+ENDPOINTS = (*_DATA, openapi.describing(_DATA))
 Answer = Callable[[Tails, HttpRequest], Awaitable[Response]]
 
 _RETRY = {"retry-after": "1"}

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
+
+T = TypeVar("T")
 
 _MAX = (1 << 63) - 1
 _NANO_PER: Final = MappingProxyType(
@@ -20,7 +22,7 @@ _NANO_PER: Final = MappingProxyType(
         "w": 604_800_000_000_000,
     }
 )
-_DURATION = re.compile(r"(\d{1,19})(?:\.(\d{1,9}))?(ns|us|ms|[smhdw])")
+_DURATION = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?(ns|us|ms|[smhdw])")
 _RELATIVE = re.compile(r"now(?:([+ -])(.+))?")
 _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+ -]\d\d:?\d\d)?)?")
 _TIME_HINT = "for example now-15m, 2026-01-31T09:30:00Z or unix nanoseconds"
@@ -35,6 +37,28 @@ SEVERITIES: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _ALSO_CALLED: Final = MappingProxyType({"WARNING": "WARN", "ERR": "ERROR", "CRITICAL": "FATAL", "INFORMATION": "INFO"})
 
 
+class Parser(Generic[T]):
+    """What reads one parameter, and the JSON schema of what that takes: of the ways to write it, the plain ones."""
+
+    def __init__(self, read: Callable[[str], T], schema: dict[str, Any]) -> None:
+        self._read, self.schema = read, schema
+
+    def __call__(self, value: str) -> T:
+        """The value of a text. Raises ValueError."""
+        return self._read(value)
+
+
+def takes(*any_of: dict[str, Any]) -> Callable[[Callable[[str], T]], Parser[T]]:
+    """Makes a parser of a function that reads texts of these schemas."""
+    schema = any_of[0] if len(any_of) == 1 else {"anyOf": list(any_of)}
+    return lambda read: Parser(read, schema)
+
+
+def _number(low: int, high: int) -> dict[str, Any]:
+    return {"type": "integer", "format": "int64", "minimum": low, "maximum": high}
+
+
+@takes({"type": "string"})
 def text(value: str) -> str:
     """Any text."""
     return value
@@ -45,9 +69,10 @@ def natural(value: str) -> int | None:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= _MAX else None
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
+def whole(low: int, high: int) -> Parser[int]:
     """A whole number from `low` to `high`."""
 
+    @takes(_number(low, high))
     def parse(value: str) -> int:
         number = natural(value)
         if number is None or not low <= number <= high:
@@ -57,18 +82,23 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-class one_of:
+class one_of(Parser[str]):
     """One of these words, in any case."""
 
     def __init__(self, *names: str) -> None:
+        super().__init__(self._word, {"type": "string", "enum": names})
         self.names = names
 
-    def __call__(self, value: str) -> str:
+    def _word(self, value: str) -> str:
         if value.lower() not in self.names:
             raise ValueError(f"is {value!r}; one of {', '.join(self.names)}")
         return value.lower()
 
 
+@takes(
+    {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["250ms", "15m"]},
+    _number(0, _MAX),
+)
 def duration(value: str) -> int:
     """Nanoseconds of `250ms`, `1.5h` or plain digits."""
     if (number := natural(value)) is not None:
@@ -82,6 +112,12 @@ def duration(value: str) -> int:
     return min(nano, _MAX)
 
 
+@takes(
+    {"type": "string", "pattern": f"^now([+-]{_DURATION.pattern})?$", "examples": ["now-15m"]},
+    {"type": "string", "format": "date-time", "examples": ["2026-01-31T09:30:00Z"]},
+    {"type": "string", "format": "date", "examples": ["2026-01-31"]},
+    _number(0, _MAX),
+)
 def moment(value: str) -> int:
     """Unix nanoseconds of digits, RFC 3339, `now`, `now-15m`."""
     if (number := natural(value)) is not None:
@@ -109,19 +145,22 @@ def _unix_nano(day: str, clock: str, fraction: str, zone: str) -> int:
     return nano
 
 
-def hex_id(length_bytes: int) -> Callable[[str], bytes]:
+def hex_id(length_bytes: int) -> Parser[bytes]:
     """A trace or span id in hex, in any case; a uuid's hyphens are ignored."""
+    digits = 2 * length_bytes
 
+    @takes({"type": "string", "pattern": f"^[0-9A-Fa-f]{{{digits}}}$"})
     def parse(value: str) -> bytes:
-        digits = value.replace("-", "")
-        if len(digits) != 2 * length_bytes or not re.fullmatch("[0-9A-Fa-f]+", digits):
-            raise ValueError(f"is no id: {value!r}; it has {2 * length_bytes} hex digits")
-        return bytes.fromhex(digits)
+        given = value.replace("-", "")
+        if len(given) != digits or not re.fullmatch("[0-9A-Fa-f]+", given):
+            raise ValueError(f"is no id: {value!r}; it has {digits} hex digits")
+        return bytes.fromhex(given)
 
     return parse
 
 
-def _enum(names: tuple[str, ...], prefix: str) -> Callable[[str], int]:
+def _enum(names: tuple[str, ...], prefix: str) -> Parser[int]:
+    @takes({"type": "string", "enum": names}, _number(0, (1 << 31) - 1))
     def parse(value: str) -> int:
         name = value.lower().removeprefix(prefix)
         if name in names:
@@ -138,6 +177,10 @@ span_kind = _enum(KINDS, "span_kind_")
 span_status = _enum(STATUSES, "status_code_")
 
 
+@takes(
+    {"type": "string", "pattern": f"^({'|'.join(SEVERITIES).lower()})[2-4]?$", "examples": ["warn"]},
+    _number(0, (1 << 31) - 1),
+)
 def severity_number(value: str) -> int:
     """A severity number: digits, or a name such as warn or ERROR2."""
     if (number := natural(value)) is not None and number < 1 << 31:

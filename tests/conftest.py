@@ -39,6 +39,7 @@ LONGEST_FILES = (
     "tests/faults/test_load.py",
     "tests/faults/test_kills.py",
     "tests/e2e/test_round_trip.py",
+    "tests/queries/test_conformance.py",
     "tests/exporter/test_serve.py",
     "tests/e2e/test_corpus.py",
     "tests/exporter/test_embedded.py",

@@ -9,7 +9,7 @@ from queries.asking import Ask, Endpoint
 
 
 async def list_attributes(ask: Ask[params.AttributeSearch]) -> Response:
-    """Attributes by signal and key."""
+    """Attributes by signal and key: their types, and which are promoted."""
     asked, promoted = ask.given, ask.promoted()
     window, places = asked.window(None), attributes.places(asked)
     async with ask.database.reading() as connection:
@@ -23,7 +23,7 @@ async def list_attributes(ask: Ask[params.AttributeSearch]) -> Response:
 
 
 async def list_values(ask: Ask[params.AttributeValueSearch]) -> Response:
-    """The values of an attribute, those that most have first."""
+    """The values of an attribute, the most frequent first."""
     key, window = ask.http.path_params["key"], ask.given.window(None)
     async with ask.database.reading() as connection:
         signal, found = await attributes.values(connection, key, ask.given, window)

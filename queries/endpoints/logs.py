@@ -29,12 +29,10 @@ async def search_logs(ask: Ask[params.LogSearch]) -> Response:
 
 
 async def list_trace_logs(ask: Ask[params.TraceLogs]) -> Response:
-    """The log records of a trace, earliest first. Deprecated in the seed, as /spans below it tells them by span."""
+    """The log records of a trace, earliest first. Ask for /spans below it instead, which tells them by span."""
     request, keys, found, total = await _of_trace(ask, None)
     shown = [log.to_json() for log in found]
-    answer = ask.page(_NAME, request, keys, total, lambda page: answers.LogList(shown, **page), _exported(found))
-    answer.headers["deprecation"] = "true"
-    return answer
+    return ask.page(_NAME, request, keys, total, lambda page: answers.LogList(shown, **page), _exported(found))
 
 
 async def list_span_logs(ask: Ask[params.TraceLogs]) -> Response:
@@ -97,7 +95,7 @@ def _exported(found: list[logs.Log]) -> ToOtlp:
 
 ENDPOINTS = (
     Endpoint("/logs", params.LogSearch, answers.LogList, search_logs),
-    Endpoint("/logs/trace/{trace_id}", params.TraceLogs, answers.LogList, list_trace_logs),
+    Endpoint("/logs/trace/{trace_id}", params.TraceLogs, answers.LogList, list_trace_logs, deprecated=True),
     Endpoint("/logs/trace/{trace_id}/spans", params.TraceLogs, answers_logs.TraceLogs, list_logs_by_span),
     Endpoint("/logs/trace/{trace_id}/span/{span_id}", params.TraceLogs, answers_logs.SpanLogs, list_span_logs),
 )

@@ -7,7 +7,7 @@ from queries.asking import Ask, Endpoint
 
 
 async def list_services(ask: Ask[params.ServiceSearch]) -> Response:
-    """Services by name, with what they sent in the window."""
+    """Services by name: when each was last heard of, and how much it sent in the window."""
     window = ask.given.window()
     found = await services.catalogue(ask.database, ask.given, window)
     return ask.part("services", found, window, answers.ServiceList)

@@ -11,12 +11,18 @@ from queries.streams import EVENTS, LINES, Stream
 
 
 async def tail_logs(ask: Ask[params.LogTail]) -> Response:
-    """Log records from now on."""
+    """Log records from now on, until you end it.
+
+    A line `{"skipped": n, "reason": …}` stands for records that were left out.
+    """
     return await _tail(ask, Search(logs.SOURCE, ask.given, logs.select, logs.load))
 
 
 async def tail_spans(ask: Ask[params.SpanTail]) -> Response:
-    """Spans from now on."""
+    """Spans from now on, until you end it.
+
+    A line `{"skipped": n, "reason": …}` stands for records that were left out.
+    """
     return await _tail(ask, Search(spans.SOURCE, ask.given, spans.select, spans.load))
 
 

@@ -11,7 +11,7 @@ from queries.pages import Request
 
 
 async def list_traces(ask: Ask[params.TraceSearch]) -> Response:
-    """Traces, newest first, with what the rollup says of each."""
+    """Traces, newest first: when, how long, how many spans and errors, from which services."""
     request = Request.of("traces", ask.given, ask.given.window(), cursors.BY_ID)
     async with ask.database.reading() as connection:
         found, keys, total = await traces.find(connection, ask.given, request, ask.counts)
@@ -20,7 +20,7 @@ async def list_traces(ask: Ask[params.TraceSearch]) -> Response:
 
 
 async def show_trace(ask: Ask[params.WholeTrace]) -> Response:
-    """One trace whole: its spans in the order of their tree, resources and scopes once each."""
+    """One trace whole: its spans in the order of their tree, its resources and scopes once each."""
     async with ask.database.reading() as connection:
         trace, found = await traces.load(connection, ask.trace_id())
     return ask.answer(traces.to_json(trace, found), otlp=_exported(found))
@@ -50,7 +50,7 @@ async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:
 
 
 async def search_spans(ask: Ask[params.SpanSearch]) -> Response:
-    """Spans, newest first."""
+    """Spans of any trace, newest first."""
     request = Request.of("spans", ask.given, ask.given.window_of_trace(), cursors.BY_ID)
     async with ask.database.reading() as connection:
         selection = await spans.select(connection, ask.given)
