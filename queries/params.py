@@ -221,11 +221,15 @@ class AttributeSearch(Serviced, kw_only=True):
 
     signal: Annotated[list[str], one_of(*SIGNALS)] = []
 
+    prefixes = ()
+
 
 class AttributeValueSearch(Serviced, kw_only=True):
     """GET /api/attributes/{key}/values."""
 
     signal: Annotated[str | None, one_of(*SIGNALS)] = None
+
+    prefixes = ()
 
 
 class LabelSearch(Serviced, kw_only=True):
