@@ -88,14 +88,19 @@ def _questions(url: str) -> Iterator[tuple[str, str]]:
     traces = traces or httpx.get(f"{url}/api/traces?{_SINCE}&limit=1", timeout=30).json()["traces"]
     trace_id, service = traces[0]["trace_id"], traces[0]["service_name"]
     metric = httpx.get(f"{url}/api/metrics?{_SINCE}&limit=1", timeout=30).json()["metrics"][0]["name"]
-    yield "what is there", f"/api/services?{_SINCE}"
+    text = f"{_SINCE}&format=text"
+    yield "what is there", f"/api/services?{text}"
     yield "the newest traces", f"/api/traces?{_SINCE}&limit=5"
-    yield f"the traces of {service}", f"/api/traces?{_SINCE}&service={service}&limit=5"
-    yield "one trace, whole", f"/api/traces/{trace_id}"
-    yield "its spans, exactly as they were sent", f"/api/traces/{trace_id}?format=otlp"
-    yield "the newest warnings and errors", f"/api/logs?{_SINCE}&severity=warn&limit=5"
-    yield "the metrics", f"/api/metrics?{_SINCE}"
-    yield "one metric's data points", f"/api/metrics/series?name={metric}&{_SINCE}&limit=10"
+    yield (
+        f"the slow traces of {service}, for a terminal",
+        f"/api/traces?service={service}&min_duration=10ms&limit=5&{text}",
+    )
+    yield "one trace, drawn", f"/api/traces/{trace_id}?format=text"
+    yield "one trace, exactly as it was sent", f"/api/traces/{trace_id}?format=otlp"
+    yield "the spans that failed with a 5xx", f"/api/spans?attr.http.response.status_code__gte=500&limit=5&{text}"
+    yield "the newest warnings and errors", f"/api/logs?severity=warn&limit=10&{text}"
+    yield "one metric's curves", f"/api/metrics/series?name={metric}&{text}"
+    yield "all that can be asked", "/api/openapi.json"
 
 
 if __name__ == "__main__":
