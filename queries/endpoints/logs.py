@@ -2,12 +2,11 @@
 
 from starlette.responses import Response
 
-from exporter.otlp import export
 from exporter.otlp import records as r
 from queries import answers, answers_logs, cursors, logs, pages, params, trace_logs
 from queries.asking import NOT_COUNTED, Ask, Endpoint, frame
-from queries.formats import ToOtlp, export_request
 from queries.pages import Request, Total
+from queries.searches import Searched, exported, search
 
 _NAME = "logs of a trace"
 """Whose cursors they are; all three endpoints have the same order."""
@@ -15,24 +14,17 @@ _NAME = "logs of a trace"
 
 async def search_logs(ask: Ask[params.LogSearch]) -> Response:
     """Log records, newest first."""
-    request = Request.of("logs", ask.given, ask.given.window_of_trace(), cursors.BY_ID)
-    async with ask.database.reading() as connection:
-        selection = await logs.select(connection, ask.given)
-        rows = await pages.find(connection, logs.SOURCE, selection, request)
-        found = await logs.load(connection, rows[: request.limit])
-        total = NOT_COUNTED
-        if ask.counts:
-            total = await pages.total_of(connection, logs.SOURCE, selection, request, rows)
-    keys = [logs.SOURCE.key_of(row) for row in rows]
-    shown = [log.to_json() for log in found]
-    return ask.page("logs", request, keys, total, lambda page: answers.LogList(shown, **page), _exported(found))
+    return await search(ask, _LOGS)
+
+
+_LOGS = Searched("logs", logs.SOURCE, logs.select, logs.load, answers.LogList)
 
 
 async def list_trace_logs(ask: Ask[params.TraceLogs]) -> Response:
     """The log records of a trace, earliest first. Ask for /spans below it instead, which tells them by span."""
     request, keys, found, total = await _of_trace(ask, None)
     shown = [log.to_json() for log in found]
-    return ask.page(_NAME, request, keys, total, lambda page: answers.LogList(shown, **page), _exported(found))
+    return ask.page(_NAME, request, keys, total, lambda page: answers.LogList(shown, **page), exported(r.LOGS, found))
 
 
 async def list_span_logs(ask: Ask[params.TraceLogs]) -> Response:
@@ -42,7 +34,7 @@ async def list_span_logs(ask: Ask[params.TraceLogs]) -> Response:
     shown = [log.to_json() for log in found]
     cursor = _cursor(request, keys)
     content = answers_logs.SpanLogs(ask.trace_id().hex(), span_id.hex(), shown, **frame(total, cursor))
-    return ask.answer(content, cursor, _exported(found))
+    return ask.answer(content, cursor, exported(r.LOGS, found))
 
 
 async def _of_trace(
@@ -83,14 +75,7 @@ async def list_logs_by_span(ask: Ask[params.TraceLogs]) -> Response:
     content = answers_logs.TraceLogs(
         trace_id.hex(), groups, total.count, spans, total.relation, cursor is not None, cursor
     )
-    return ask.answer(content, cursor, _exported(found))
-
-
-def _exported(found: list[logs.Log]) -> ToOtlp:
-    def to_otlp() -> tuple[str, export.Json]:
-        return r.LOGS, export_request(r.LOGS, found, lambda part: [log.to_otlp() for log in part])
-
-    return to_otlp
+    return ask.answer(content, cursor, exported(r.LOGS, found))
 
 
 ENDPOINTS = (

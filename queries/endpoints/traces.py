@@ -2,12 +2,11 @@
 
 from starlette.responses import Response
 
-from exporter.otlp import export
 from exporter.otlp import records as r
 from queries import answers, cursors, pages, params, spans, traces
-from queries.asking import NOT_COUNTED, Ask, Endpoint, frame
-from queries.formats import ToOtlp, export_request
+from queries.asking import Ask, Endpoint, frame
 from queries.pages import Request
+from queries.searches import Searched, exported, search
 
 
 async def list_traces(ask: Ask[params.TraceSearch]) -> Response:
@@ -23,14 +22,14 @@ async def show_trace(ask: Ask[params.WholeTrace]) -> Response:
     """One trace whole: its spans in the order of their tree, its resources and scopes once each."""
     async with ask.database.reading() as connection:
         trace, found = await traces.load(connection, ask.trace_id())
-    return ask.answer(traces.to_json(trace, found), otlp=_exported(found))
+    return ask.answer(traces.to_json(trace, found), otlp=exported(r.SPANS, found))
 
 
 async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:
     """The spans of one trace, earliest first."""
     given = ask.given
     request = Request.of("trace", given, params.ALL_TIME, cursors.BY_ID, traces.MAX_SPANS)
-    search = params.SpanSearch(
+    wanted = params.SpanSearch(
         name=given.name,
         kind=given.kind,
         status=given.status,
@@ -38,7 +37,7 @@ async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:
         filters=given.filters,
     )
     async with ask.database.reading() as connection:
-        _, found = await traces.load(connection, ask.trace_id(), search)
+        _, found = await traces.load(connection, ask.trace_id(), wanted)
     total = pages.Total(len(found), "eq")
     found = [span for span in found if request.after is None or span.key > request.after][request.offset :]
     more = len(found) > request.limit
@@ -46,30 +45,15 @@ async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:
     found = found[: request.limit]
     shown = [span.to_json() for span in found]
     content = answers.TraceSpans(ask.trace_id().hex(), shown, **frame(total, cursor))
-    return ask.answer(content, cursor, _exported(found))
+    return ask.answer(content, cursor, exported(r.SPANS, found))
 
 
 async def search_spans(ask: Ask[params.SpanSearch]) -> Response:
     """Spans of any trace, newest first."""
-    request = Request.of("spans", ask.given, ask.given.window_of_trace(), cursors.BY_ID)
-    async with ask.database.reading() as connection:
-        selection = await spans.select(connection, ask.given)
-        rows = await pages.find(connection, spans.SOURCE, selection, request)
-        found = await spans.load(connection, rows[: request.limit])
-        total = NOT_COUNTED
-        if ask.counts:
-            total = await pages.total_of(connection, spans.SOURCE, selection, request, rows)
-    keys = [spans.SOURCE.key_of(row) for row in rows]
-    shown = [span.to_json() for span in found]
-    return ask.page("spans", request, keys, total, lambda page: answers.SpanList(shown, **page), _exported(found))
+    return await search(ask, _SPANS)
 
 
-def _exported(found: list[spans.Span]) -> ToOtlp:
-    def to_otlp() -> tuple[str, export.Json]:
-        return r.SPANS, export_request(r.SPANS, found, lambda part: [span.to_otlp() for span in part])
-
-    return to_otlp
-
+_SPANS = Searched("spans", spans.SOURCE, spans.select, spans.load, answers.SpanList)
 
 ENDPOINTS = (
     Endpoint("/traces", params.TraceSearch, answers.TraceList, list_traces),
