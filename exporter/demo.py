@@ -90,6 +90,7 @@ def _questions(url: str) -> Iterator[tuple[str, str]]:
     metric = httpx.get(f"{url}/api/metrics?{_SINCE}&limit=1", timeout=30).json()["metrics"][0]["name"]
     text = f"{_SINCE}&format=text"
     yield "what is there", f"/api/services?{text}"
+    yield "which service calls which", f"/api/services/graph?{text}"
     yield "the newest traces", f"/api/traces?{_SINCE}&limit=5"
     yield (
         f"the slow traces of {service}, for a terminal",

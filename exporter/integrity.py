@@ -25,6 +25,9 @@ CHECKS = (
     "log-series-attributes-dangle",
     "metric-series-attributes-dangle",
     "ledger-loses-count",
+    "operations-differ",
+    "edges-differ",
+    "log-counts-differ",
 )
 
 

@@ -1,4 +1,4 @@
-"""What `postel maintain` does once, and the server by itself: partitions ahead, retention, pruning.
+"""What `postel maintain` does once, and the server by itself: partitions ahead, retention, pruning, minutes.
 
 Source: docs/operate.md, "Data life".
 """
@@ -11,6 +11,7 @@ from exporter import row_indexes
 from exporter.database import Connection, Database
 from exporter.dimensions import KINDS, prune
 from exporter.embedded import attached
+from exporter.minutes import AT_ONCE, Minutes
 from exporter.partitions import Partitions
 from exporter.promotion import load
 from exporter.settings import Settings
@@ -33,9 +34,11 @@ async def run_once(settings: Settings) -> None:
             partitions = Partitions(database, settings.partition_interval, settings.partitions_ahead)
             dropped = await maintain(database, partitions, settings)
             await row_indexes.make(url, load(overrides=settings.attribute_overrides))
+            computed = await Minutes(database, partitions, AT_ONCE).roll_up()
         finally:
             await database.close()
     print(f"partitions are made {settings.partitions_ahead} ahead; dropped: {', '.join(dropped) or 'none'}")
+    print(f"minutes that were due and are computed: {computed}")
 
 
 async def maintain(database: Database, partitions: Partitions, settings: Settings) -> list[str]:

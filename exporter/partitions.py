@@ -38,6 +38,10 @@ class Partitions:
         for signal in SIGNALS:
             await self._make(signal, set(range(now - 1, now + self._ahead + 1)))
 
+    async def make(self, signal: str, low: int, high: int) -> None:
+        """Make what records from `low` to `high` (unix nanoseconds) need. Raises StorageUnavailable."""
+        await self._make(signal, set(range(low // self._interval, (high - 1) // self._interval + 1)))
+
     async def drop_before(self, retention_s: Mapping[str, float | None]) -> list[str]:
         """Drop the partitions that hold nothing younger than their signal's retention; returns their names."""
         dropped: list[str] = []

@@ -19,6 +19,7 @@ from exporter.dimensions import Dimensions
 from exporter.errors import PostelError, ShuttingDown, StorageUnavailable
 from exporter.ingest import Ingest
 from exporter.maintenance import maintain
+from exporter.minutes import BEHIND, Minutes
 from exporter.partitions import Partitions
 from exporter.promotion import Promotion
 from exporter.quarantine import Quarantine
@@ -38,6 +39,8 @@ _ANSWER_S = 0.5
 """Of the grace period: for the answers to those who waited in vain."""
 _ROUND_S = 60.0
 _PARTITIONS_ROUND_S = 600.0
+_MINUTES_ROUND_S, _MINUTES_BUDGET_S = 15.0, 3.0
+"""How often minutes are computed, and how long at a time: what is left waits."""
 
 
 class Renewable(Protocol):
@@ -54,7 +57,8 @@ class Sidecar:
         self.settings, self.database_url, self.promotion = settings, database_url, promotion
         self.telemetry = Telemetry()
         timeout_s = settings.statement_timeout
-        self._control = Database(database_url, 1, timeout_s, "postel control")
+        # The second one is for the minutes: nobody who stores waits for these.
+        self._control = Database(database_url, 2, timeout_s, "postel control")
         self._writing = Database(database_url, settings.writers, timeout_s, "postel writer")
         self.databases: list[Renewable] = [self._control, self._writing]
         self._control.lost = self._writing.lost = self.renew
@@ -62,6 +66,7 @@ class Sidecar:
         """What else is told that the server stops."""
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
+        self._minutes = Minutes(self._control, self._partitions, BEHIND)
         self._quarantine = Quarantine(settings.max_rejected_bytes, settings.rejected_retention)
         self._ingest: Ingest | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -162,6 +167,7 @@ class Sidecar:
         self._watch(dimensions, writer)
         self._ingest = ingest
         log.info("ready")
+        self._tasks.append(asyncio.create_task(self._keep_minutes()))
         await self._maintain(ingest)
 
     def _watch(self, dimensions: Dimensions, writer: Writer) -> None:
@@ -178,6 +184,7 @@ class Sidecar:
         watch(gauge, "queue_age_seconds", "Since the oldest batch waits.", "", lambda: {"": self._queue.age()})
         watch(counter, "pool_wait_seconds", "Waited for a connection.", "pool", waited)
         watch(gauge, "partitions_ahead", "Whole partitions made ahead.", "signal", self._partitions.ahead)
+        watch(gauge, "due_minutes", "Minutes that are to be computed.", "signal", lambda: self._minutes.due)
         watch(gauge, "quarantine_bytes", "Refused records.", "", lambda: {"": self._quarantine.size_bytes})
         watch(gauge, "dimension_rows_cached", "Rows whose ids are cached.", "table", dimensions.sizes)
         watch(counter, "dimension_rows_missed", "Rows looked for in the database.", "table", lambda: dimensions.missed)
@@ -229,6 +236,16 @@ class Sidecar:
                 log.warning("indexes are put off: %s", error)
             except Exception:
                 log.exception("indexes are put off")
+
+    async def _keep_minutes(self) -> None:
+        while True:
+            await asyncio.sleep(_MINUTES_ROUND_S)
+            try:
+                await self._minutes.roll_up(_MINUTES_BUDGET_S)
+            except PostelError as error:
+                log.warning("minutes are put off: %s", error)
+            except Exception:
+                log.exception("minutes are put off")
 
     async def _share_verdicts(self, ingest: Ingest) -> None:
         """Learn which keys left the series of other replicas; these hear of ours before a body is committed."""

@@ -12,7 +12,7 @@ from queries.answers import TimeWindow
 from queries.database import ReadDatabase
 from queries.errors import QueryError
 from queries.formats import Form, ToOtlp
-from queries.pages import Request, Total
+from queries.pages import DEFAULT_LIMIT, Request, Total
 from queries.params import Window
 from queries.tails import Tails
 from queries.text_cells import Style
@@ -66,11 +66,17 @@ class Ask(Struct, Generic[P], frozen=True):
         return self.answer(content(frame(total, cursor) | {"window": TimeWindow(*request.window)}), cursor, otlp)
 
     def part(
-        self, name: str, found: list[Any], used: Window, content: Callable[..., Struct], relation: str = "eq"
+        self,
+        name: str,
+        found: list[Any],
+        used: Window,
+        content: Callable[..., Struct],
+        relation: str = "eq",
+        limit: int = DEFAULT_LIMIT,
     ) -> Response:
         """A page of a list that is short enough to be made whole; its cursor is the place in it."""
         given: Any = self.given
-        request = Request.of(name, given, used, cursors.BY_PLACE)
+        request = Request.of(name, given, used, cursors.BY_PLACE, limit)
         begin = request.offset if request.after is None else request.after[0]
         rest = found[begin : begin + request.limit + 1]
         keys = [(begin + place, 0, 0) for place in range(1, len(rest) + 1)]

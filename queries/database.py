@@ -53,14 +53,14 @@ class ReadDatabase:
         return asyncio.timeout(self._timeout_s)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
-        """A connection inside a read-only transaction.
+    async def reading(self, *, one_snapshot: bool = False) -> AsyncIterator[Connection]:
+        """A connection inside a read-only transaction; with `one_snapshot` all its statements see the same rows.
 
         Raises QueryTimeout, Overloaded where every connection stays busy, StorageUnavailable, and QueryError where
         numbers are too large to be added up.
         """
         connection = await self._acquire()
-        transaction = connection.transaction(readonly=True)
+        transaction = connection.transaction(isolation="repeatable_read" if one_snapshot else None, readonly=True)
         ended = False
         try:
             await transaction.start()
@@ -122,6 +122,16 @@ async def fetch_within(connection: Connection, limit_ms: int, statement: str, *a
     # What ends the limit is itself bound by it. Cut off, it has ended the transaction, and the limit with that.
     with suppress(asyncpg.QueryCanceledError):
         await connection.fetch(query("reading", "end-limit"))
+    return rows
+
+
+async def fetch_apart(connection: Connection, limit_ms: int, statement: str, *arguments: object) -> list[Any] | None:
+    """The rows of a statement, or None where it takes longer; the transaction goes on either way."""
+    part = connection.transaction()
+    await part.start()
+    rows = await fetch_within(connection, limit_ms, statement, *arguments)
+    # Also where it was not cut off: what ended its limit may have been.
+    await part.rollback()
     return rows
 
 

@@ -33,7 +33,8 @@ PARAMETERS: Final = MappingProxyType(
             "15m",
         ),
         "service": Described(
-            "What this service sent; of traces, those in which it has a span. Exact. Repeatable: any of them.",
+            "What this service sent; of traces, those in which it has a span; of the graph, what it calls or is called "
+            "by. Exact. Repeatable: any of them.",
             "checkout",
         ),
         "namespace": Described(

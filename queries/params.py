@@ -245,6 +245,20 @@ class ServiceSearch(Windowed, kw_only=True):
     namespace: Annotated[list[str], text] = []
 
 
+class OperationSearch(Windowed, kw_only=True):
+    """GET /api/services/{service}/operations."""
+
+    namespace: Annotated[list[str], text] = []
+    name: Annotated[list[str], text] = []
+    kind: Annotated[list[int], span_kind] = []
+
+
+class GraphSearch(Serviced, kw_only=True):
+    """GET /api/services/graph."""
+
+    prefixes = ()
+
+
 class Field(NamedTuple):
     """One parameter: what reads its text, and whether it may be given more than once."""
 

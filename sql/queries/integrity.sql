@@ -280,3 +280,60 @@ FROM (
 ) AS l
 WHERE received <> stored::bigint + deduplicated + dropped + rejected
 LIMIT 1;
+
+-- name: operations-differ
+-- Operations of settled minutes that are missing, surplus, or other than what the spans add up to.
+SELECT
+    count(*) OVER () AS violations,
+    CASE WHEN s.series_id IS NULL THEN 'missing' WHEN e.series_id IS NULL THEN 'surplus' ELSE 'different' END AS fault,
+    to_jsonb(e) AS expected,
+    to_jsonb(s) AS stored
+FROM otel_count_operations(0, 9000000000000000000, NULL) AS e
+FULL JOIN otel_operation_minutes AS s
+    ON s.minute_unix_nano = e.minute_unix_nano AND s.resource_id = e.resource_id AND s.series_id = e.series_id
+LEFT JOIN otel_unsettled_minutes('spans', 0, 9000000000000000000) AS u
+    ON u.minute_unix_nano = coalesce(e.minute_unix_nano, s.minute_unix_nano)
+WHERE u.minute_unix_nano IS NULL AND ROW(e.*) IS DISTINCT FROM ROW(s.*)
+LIMIT 1;
+
+-- name: edges-differ
+-- Calls and messages between settled minutes that are missing, surplus, or other than what the spans add up to.
+WITH expected AS (
+    SELECT minute_unix_nano, client_minute_unix_nano, resource_id, client_resource_id, calls, errors, is_message,
+        buckets, counts
+    FROM otel_count_edges(0, 9000000000000000000, 0, 9000000000000000000)
+),
+unsettled AS MATERIALIZED (
+    SELECT minute_unix_nano FROM otel_unsettled_minutes('spans', 0, 9000000000000000000)
+)
+SELECT
+    count(*) OVER () AS violations,
+    CASE WHEN s.resource_id IS NULL THEN 'missing' WHEN e.resource_id IS NULL THEN 'surplus' ELSE 'different' END
+        AS fault,
+    to_jsonb(e) AS expected,
+    to_jsonb(s) AS stored
+FROM expected AS e
+FULL JOIN otel_edge_minutes AS s
+    ON s.minute_unix_nano = e.minute_unix_nano AND s.client_minute_unix_nano = e.client_minute_unix_nano
+    AND s.resource_id = e.resource_id AND s.client_resource_id = e.client_resource_id
+    AND s.is_message = e.is_message
+LEFT JOIN unsettled AS u ON u.minute_unix_nano = coalesce(e.minute_unix_nano, s.minute_unix_nano)
+LEFT JOIN unsettled AS cu
+    ON cu.minute_unix_nano = coalesce(e.client_minute_unix_nano, s.client_minute_unix_nano)
+WHERE u.minute_unix_nano IS NULL AND cu.minute_unix_nano IS NULL AND ROW(e.*) IS DISTINCT FROM ROW(s.*)
+LIMIT 1;
+
+-- name: log-counts-differ
+-- Counts of logs in settled minutes that are missing, surplus, or other than what the logs add up to.
+SELECT
+    count(*) OVER () AS violations,
+    CASE WHEN s.resource_id IS NULL THEN 'missing' WHEN e.resource_id IS NULL THEN 'surplus' ELSE 'different' END
+        AS fault,
+    to_jsonb(e) AS expected,
+    to_jsonb(s) AS stored
+FROM otel_count_logs(0, 9000000000000000000) AS e
+FULL JOIN otel_log_minutes AS s ON s.minute_unix_nano = e.minute_unix_nano AND s.resource_id = e.resource_id
+LEFT JOIN otel_unsettled_minutes('logs', 0, 9000000000000000000) AS u
+    ON u.minute_unix_nano = coalesce(e.minute_unix_nano, s.minute_unix_nano)
+WHERE u.minute_unix_nano IS NULL AND ROW(e.*) IS DISTINCT FROM ROW(s.*)
+LIMIT 1;

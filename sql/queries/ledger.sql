@@ -63,7 +63,8 @@ ORDER BY rejected_id LIMIT $4;
 SELECT body_digest FROM otel_ingest_ledger WHERE committed_at < now() - make_interval(secs => $1) LIMIT $2;
 
 -- name: expire-bodies
--- Of these bodies ($1) those older than $2 seconds no longer suppress a repetition; daily totals of them stay.
+-- Of these bodies ($1) those older than $2 seconds no longer suppress a repetition; daily totals of them stay, and what
+-- the minutes do not know of them yet is due.
 WITH gone AS (
     DELETE FROM otel_ingest_ledger
     WHERE body_digest = ANY($1::bytea[]) AND committed_at < now() - make_interval(secs => $2)
@@ -77,6 +78,14 @@ WITH gone AS (
         received = t.received + excluded.received, stored = t.stored + excluded.stored,
         deduplicated = t.deduplicated + excluded.deduplicated, dropped = t.dropped + excluded.dropped,
         rejected = t.rejected + excluded.rejected
+), due AS (
+    INSERT INTO otel_due_minutes (signal, minute_unix_nano, marked_at)
+    SELECT g.signal, b.minute_unix_nano, now()
+    FROM (SELECT signal, max(committed_at) AS newest FROM gone WHERE signal IN ('spans', 'logs') GROUP BY signal) AS g
+    CROSS JOIN otel_minutes_watermark AS w
+    CROSS JOIN otel_body_minutes(g.signal, w.committed_until, g.newest, 0, 9223372036854775807) AS b
+    ORDER BY 1, 2
+    ON CONFLICT DO NOTHING
 )
 SELECT body_digest FROM gone;
 

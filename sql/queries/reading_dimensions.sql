@@ -92,12 +92,6 @@ WHERE $1::text[] IS NULL OR service_namespace = ANY($1)
 GROUP BY 1, 2
 ORDER BY 1, 2 NULLS FIRST;
 
--- name: count-by-resource
--- Records of one signal in a window by resource.
-SELECT resource_id, count(*) AS records FROM __table__ AS t
-WHERE t.__time__ >= $1 AND t.__time__ < $2
-GROUP BY resource_id;
-
 -- name: list-metric-names
 -- The names of all metrics.
 SELECT DISTINCT name FROM otel_metrics_dim;
@@ -123,3 +117,7 @@ FROM (
 ) AS v
 ORDER BY CASE WHEN jsonb_typeof(v.value) = 'number' THEN v.value::numeric END, v.value #>> '{}' COLLATE "C"
 LIMIT $3 OFFSET $4;
+
+-- name: list-service-names
+-- What services are called.
+SELECT DISTINCT service_name FROM otel_services ORDER BY service_name;

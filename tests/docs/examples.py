@@ -63,6 +63,14 @@ EXAMPLES: Final = MappingProxyType(
             Example("/metrics/http.server.request.duration/labels?attribute=http.route"),
         ),
         "/services": (Example("/services?since=15m"),),
+        "/services/graph": (
+            Example("/services/graph?since=15m&format=text", "Who calls whom, how often and how fast:"),
+            Example("/services/graph?since=15m&service=checkout"),
+        ),
+        "/services/{service:path}/operations": (
+            Example("/services/checkout/operations?since=15m&format=text"),
+            Example("/services/checkout/operations?since=15m&kind=server"),
+        ),
         "/attributes": (Example("/attributes?signal=spans&format=text"), Example("/attributes?signal=resource")),
         "/attributes/{key:path}/values": (Example("/attributes/http.route/values?signal=spans"),),
         "/openapi.json": (

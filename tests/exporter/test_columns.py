@@ -9,6 +9,7 @@ from tests.exporter.sending import NOW, SECOND
 from tests.sql.rows import ask
 
 TABLES = [value for value in vars(columns).values() if isinstance(value, Table)]
+ROLLUPS = {"otel_traces", "otel_operation_minutes", "otel_edge_minutes", "otel_log_minutes"}
 COPIED = {"uuid", "int8", "int4", "text", "jsonb", "bool", "float8", "bytea", "_int4", "_int8", "_float8"}
 """The types whose binary form the writer sends."""
 
@@ -30,7 +31,7 @@ def test_declarations_equal_the_catalogue(database_url: str) -> None:
         """,
     )
     found = {row["name"]: row for row in rows}
-    assert set(found) == {table.name for table in TABLES} | {"otel_traces"}, "partitioned tables"
+    assert set(found) == {table.name for table in TABLES} | ROLLUPS, "partitioned tables"
     for table in TABLES:
         row = found[table.name]
         assert sorted(row["columns"]) == sorted(table.columns), table.name

@@ -104,7 +104,8 @@ def test_daily_totals_outlive_the_pruned_bodies(store: str) -> None:
     assert before == [("logs", 30, 30, 0, 0, 0), ("spans", 3, 2, 0, 0, 1)]
     assert main(["maintain", "--database-url", store]) == 0
     assert counts(store)["bodies"] == 31, "the window is not over"
-    ask(store, "SELECT", given="UPDATE otel_ingest_ledger SET committed_at = now() - interval '7 h'")
+    ask(store, "UPDATE otel_ingest_ledger SET committed_at = now() - interval '7 h'")
+    ask(store, "UPDATE otel_minutes_watermark SET committed_until = now() - interval '8 h'")
     assert main(["maintain", "--database-url", store]) == 0
     assert counts(store)["bodies"] == 0
     assert daily(store) == before

@@ -93,7 +93,7 @@ def test_partitions_are_made_ahead_for_every_signal(store: str) -> None:
     now = time.time_ns()
     for days in (-1, 0, 1, 2):
         missing = "SELECT FROM otel_partitions WHERE $1 >= lower_unix_nano AND $1 < upper_unix_nano"
-        assert len(ask(store, missing, now + days * DAY)) == 10, days
+        assert len(ask(store, missing, now + days * DAY)) == 13, days
 
 
 @pytest.mark.parametrize(("before", "after"), [("1h", "1w"), ("1w", "6h")])
@@ -125,6 +125,8 @@ def test_retention_drops_old_partitions_and_files_old_records_under_their_receip
             await connection.execute("SELECT otel_create_partitions('spans', ARRAY[$1::bigint], $2)", old, DAY)
         dropped = await maintain(running._control, running._partitions, running.settings)
         assert sorted(name.rpartition("_p")[0] for name in dropped) == [
+            "otel_edge_minutes",
+            "otel_operation_minutes",
             "otel_span_events",
             "otel_span_links",
             "otel_spans_fact",
@@ -152,7 +154,7 @@ def test_children_and_traces_leave_with_their_spans(store: str) -> None:
         finally:
             await database.close()
 
-    assert len(asyncio.run(drop())) == 9
+    assert len(asyncio.run(drop())) == 11
     for table in ("spans_fact", "span_events", "span_links", "traces", "metrics_data_points_number", "exemplars"):
         assert ask(store, f"SELECT count(*) AS n FROM otel_{table}") == [{"n": 1}], table
     assert ask(store, "SELECT count(*) AS n FROM otel_logs_fact") == [{"n": 2}]

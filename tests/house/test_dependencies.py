@@ -23,7 +23,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("batch",),
     ("partitions", "turns", "quarantine", "telemetry", "slices"),
     ("writer",),
-    ("migrations", "integrity", "embedded", "body", "ingest", "access", "unread", "connection"),
+    ("minutes", "migrations", "integrity", "embedded", "body", "ingest", "access", "unread", "connection"),
     ("maintenance",),
     ("sidecar",),
     ("app",),

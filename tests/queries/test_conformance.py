@@ -13,6 +13,7 @@ from queries import formats, openapi, params
 from queries.asking import Endpoint
 from queries.routes import ENDPOINTS
 from tests.queries import samples
+from tests.queries.sending import ago, send_spans, span
 from tests.running import Server
 
 ENDING = [endpoint for endpoint in ENDPOINTS if params.JSON in params.formats_of(endpoint.search)]
@@ -51,6 +52,8 @@ def described(shared: Server) -> Any:
     """The description that the server gives of itself."""
     for signal, request in (("traces", samples.spans), ("logs", samples.logs), ("metrics", samples.metrics)):
         assert shared.post(signal, request("shop").SerializeToString()).status_code == 200
+    # A call, of the span that has everything.
+    send_spans(shared, "cart", [span(7, ago(0), trace=samples.TRACE, parent=(1 << 64) - 1)])
     return schemathesis.openapi.from_dict(shared.get("/api/openapi.json").json())
 
 

@@ -34,7 +34,8 @@ VIOLATIONS = {
                 WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
             ) AS key
             WHERE c.conrelid = p.partrelid AND c.contype = 'p'
-                AND key.columns && ARRAY['trace_id', 'trace_key', 'series_id'] AND t.time_column = ANY (key.columns)
+                AND key.columns && ARRAY['trace_id', 'trace_key', 'series_id', 'resource_id']
+                AND t.time_column = ANY (key.columns)
         )
         """,
     "no column of a fact is generated or an identity, or has a default": FACTS
@@ -129,4 +130,4 @@ def test_every_fact_is_registered(database_url: str) -> None:
         "array(SELECT partrelid::regclass::text FROM pg_partitioned_table ORDER BY 1) AS partitioned",
     )
     assert rows[0]["registered"] == rows[0]["partitioned"]
-    assert len(rows[0]["registered"]) == 10
+    assert len(rows[0]["registered"]) == 13

@@ -83,7 +83,14 @@ VALUES ('d', now(), 10, 4, 3, 2, 1, 'spans', '');
 INSERT INTO otel_ingest_totals VALUES ('2026-01-01', 10, 4, 3, 2, 1, 'spans');
 """
 
-SOUND = DIMENSIONS + SPANS + ROLLUP + LOGS + POINTS + ATTRIBUTES + LEDGER
+DUE = """
+INSERT INTO otel_due_minutes (signal, minute_unix_nano, marked_at)
+SELECT DISTINCT 'spans', otel_minute(start_time_unix_nano), now() FROM otel_spans_fact
+UNION
+SELECT DISTINCT 'logs', otel_minute(time_unix_nano), now() FROM otel_logs_fact;
+"""
+
+SOUND = DIMENSIONS + SPANS + ROLLUP + LOGS + POINTS + ATTRIBUTES + LEDGER + DUE
 
 DAMAGE: dict[str, set[str]] = {
     "DELETE FROM otel_resources_dim WHERE resource_id = 2": {"spans-miss-dimensions", "resource-attributes-dangle"},
@@ -121,6 +128,12 @@ DAMAGE: dict[str, set[str]] = {
     "UPDATE otel_ingest_totals SET received = 5": {"ledger-loses-count"},
     "DELETE FROM otel_traces WHERE has_root": {"rollup-differs"},
     "UPDATE otel_traces SET is_split = NULL": {"split-traces-unmarked"},
+    "DELETE FROM otel_due_minutes WHERE signal = 'spans'": {"operations-differ"},
+    "DELETE FROM otel_due_minutes WHERE signal = 'logs'": {"log-counts-differ"},
+    f"INSERT INTO otel_edge_minutes VALUES ({T + DAY + HOUR}, {T + DAY}, 1, 2, 1, 0, false, '{{1}}', '{{1}}')": set(),
+    f"INSERT INTO otel_edge_minutes VALUES ({T + DAY + HOUR}, {T + DAY + HOUR}, 1, 2, 1, 0, false, '{{1}}', '{{1}}')": {
+        "edges-differ"
+    },
 } | {
     f"UPDATE otel_traces SET {change}": {"rollup-differs"}
     for change in (
