@@ -45,9 +45,12 @@ class Ask(Struct, Generic[P], frozen=True):
         """Whether the answer says how many records there are in all."""
         return self.form.name in (params.JSON, params.TEXT)
 
-    def answer(self, content: Struct, cursor: str | None = None, otlp: ToOtlp | None = None) -> Response:
-        """The answer; `cursor` leads to the next page, `otlp` makes the export request of the same records."""
-        link = formats.link(self.http, cursor)
+    def answer(
+        self, content: Struct, cursor: str | None = None, otlp: ToOtlp | None = None, below: str = ""
+    ) -> Response:
+        """The answer; `cursor` leads to the next page, which is at a path `below` this one, `otlp` makes the export
+        request of the same records."""
+        link = formats.link(self.http, cursor, below)
         return formats.answer(self.form, content, Style(self.given.width, self.given.color), link, otlp)
 
     def page(

@@ -40,9 +40,18 @@ def decode(of: str, text: str, key_type: Any) -> tuple[Window, Key]:
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         cursor = msgspec.msgpack.decode(raw, type=_Cursor)
-        key: Key = msgspec.msgpack.decode(cursor.key, type=key_type)
     except (ValueError, msgspec.MsgspecError):
-        raise QueryError("cursor: is none of ours", "cursor", "give next_cursor of the page before as it is") from None
+        raise _unknown() from None
     if cursor.of != of:
         raise QueryError(f"cursor: belongs to an answer about {cursor.of}", "cursor", "leave it out to begin anew")
+    if cursor.start >= cursor.end:
+        raise _unknown()
+    try:
+        key: Key = msgspec.msgpack.decode(cursor.key, type=key_type)
+    except (ValueError, msgspec.MsgspecError):
+        raise _unknown() from None
     return Window(cursor.start, cursor.end), key
+
+
+def _unknown() -> QueryError:
+    return QueryError("cursor: is none of ours", "cursor", "give next_cursor of the page before as it is")

@@ -48,10 +48,6 @@ class ReadDatabase:
         self._opening = asyncio.Lock()
         self._open = False
 
-    def limit(self) -> asyncio.Timeout:
-        """For what takes many statements: together they may take as long as one. To be entered inside `reading`."""
-        return asyncio.timeout(self._timeout_s)
-
     @asynccontextmanager
     async def reading(self, *, one_snapshot: bool = False) -> AsyncIterator[Connection]:
         """A connection inside a read-only transaction; with `one_snapshot` all its statements see the same rows.
@@ -65,7 +61,9 @@ class ReadDatabase:
         try:
             await transaction.start()
             try:
-                yield connection
+                # All statements together may take as long as one.
+                async with asyncio.timeout(self._timeout_s):
+                    yield connection
             except (PostelError, asyncpg.QueryCanceledError, asyncpg.NumericValueOutOfRangeError):
                 await transaction.rollback()
                 ended = True
@@ -99,7 +97,7 @@ class ReadDatabase:
                     self._open = True
             return await self._pool.acquire(timeout=self._timeout_s)
         except TimeoutError as error:
-            raise Overloaded("every reading connection is busy") from error
+            raise Overloaded("no connection to read with was to be had in time") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise StorageUnavailable(_told(error)) from error
 

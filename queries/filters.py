@@ -24,6 +24,10 @@ OPERATORS: Final = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "like", "exists"
 _NUMBER = re.compile(r"(?=.{1,1000}$)-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 """JSON's own grammar, of a size that numeric takes; otel_number has the same."""
 _SPECIAL: Final = MappingProxyType({"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")})
+_SLIPS: Final = MappingProxyType(
+    {"ge": "gte", "le": "lte", "neq": "ne", "not": "ne", "contains": "like", "ilike": "like", "regex": "like"}
+)
+"""What others call an operator."""
 _EXISTS: Final = MappingProxyType({"true": "exists", "false": "missing"})
 
 
@@ -38,6 +42,9 @@ class Filter(NamedTuple):
 def parse(parameter: str, value: str) -> Filter:
     """The filter of a parameter such as `attr.http.route__like` and its value. Raises QueryError."""
     key, separator, operator = parameter.partition(".")[2].rpartition("__")
+    if separator and operator in _SLIPS:
+        hint = f"did you mean __{_SLIPS[operator]}? A key that ends so: {parameter}__eq"
+        raise QueryError(f"{parameter}: there is no operator {operator!r}", parameter, hint)
     if not separator or operator not in OPERATORS:
         key, operator = parameter.partition(".")[2], "eq"
     if operator == "exists":
@@ -192,6 +199,13 @@ def _values(asked: Filter) -> dict[str, object]:
 def on_spans(spans: Match) -> Kept:
     """That the trace has one of these spans."""
     return Kept("keep-with-span", {}, spans)
+
+
+def after(columns: tuple[str, str, str], key: tuple[int, bytes | int, int]) -> Kept:
+    """That a row comes after a key of these columns, where the earliest come first."""
+    names = dict(zip(("time", "group", "id"), columns, strict=True))
+    values = dict(zip(("after_time", "after_group", "after_id"), key, strict=True))
+    return Kept("keep-after", values, names=names)
 
 
 class RowKeys(Struct):

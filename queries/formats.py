@@ -108,12 +108,12 @@ def respond(content: object, headers: dict[str, str] | None = None, status: int 
     return Response(msgspec.json.encode(content) + b"\n", status, headers, JSON_TYPE)
 
 
-def link(http: HttpRequest, cursor: str | None) -> dict[str, str]:
-    """The Link header to the next page: this request with that cursor."""
+def link(http: HttpRequest, cursor: str | None, below: str = "") -> dict[str, str]:
+    """The Link header to the next page: this request, or one `below` it, with that cursor."""
     if cursor is None:
         return {}
     given = [(name, value) for name, value in http.query_params.multi_items() if name not in ("cursor", "offset")]
-    return {"link": f'<{http.url.path}?{urlencode([*given, ("cursor", cursor)])}>; rel="next"'}
+    return {"link": f'<{http.url.path}{below}?{urlencode([*given, ("cursor", cursor)])}>; rel="next"'}
 
 
 def export_request(signal: str, records: Iterable[R], to_json: Callable[[list[R]], list[export.Json]]) -> export.Json:

@@ -40,7 +40,7 @@ async def find(
     tallies = _tallies(rows)
     ends = {end for edge in tallies for end in edge[:2]}
     nodes = ends | {named[id_] for id_ in (ids if ids is not None else counts or ())}
-    spans = None if counts is None else _sums((named[id_], number) for id_, number in counts.items())
+    spans = None if counts is None else _sums((named[id_], number) for id_, (number, _) in counts.items())
     return (
         [
             answers_services.Node(*node, None if spans is None else spans.get(node, 0))

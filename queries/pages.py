@@ -215,7 +215,7 @@ async def total(connection: Connection, match: Match, request: Request, rows: Se
 
     Has to be the last thing that is asked in its transaction.
     """
-    seen = request.offset + len(rows)
+    seen = request.offset + len(rows) if rows else 0
     if request.after is None and len(rows) <= request.limit and (rows or not request.offset):
         return Total(seen, "eq")
     if request.looked_s * 1000 > COUNT_MS and not request.exact:

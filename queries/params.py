@@ -29,6 +29,7 @@ P = TypeVar("P", bound=Struct)
 
 MAX_LIMIT = 1000
 MAX_OFFSET = 100_000
+MAX_FILTERS = 32
 MAX_TIME = (1 << 63) - 1
 DEFAULT_WINDOW_NANO = 3_600_000_000_000
 JSON, NDJSON, TEXT, OTLP, SSE = "json", "ndjson", "text", "otlp", "sse"
@@ -91,6 +92,8 @@ class Windowed(Paged, kw_only=True):
         """The window that is asked for; without a word about it the latest `default_nano`, None = all time."""
         if self.since is not None and self.start_time is not None:
             raise QueryError("since and start_time both say where to begin", "since", "give one of them")
+        if self.since == 0:
+            raise QueryError("since: must be longer than 0", "since", "for example since=15m")
         bounds = (self.start_time, self.end_time, self.since)
         if default_nano is None and bounds == (None, None, None):
             return ALL_TIME
@@ -308,6 +311,10 @@ def read(search: type[P], given: Iterable[tuple[str, str]]) -> P:
             raise QueryError(f"{name} is given twice", name, f"give {name} once")
         else:
             values[name] = parsed
+    if len(values.get("filters", ())) > MAX_FILTERS:
+        raise QueryError(f"more than {MAX_FILTERS} filters on attributes", hint="ask for less at a time")
+    if values.get("cursor") == "":
+        raise QueryError("cursor: is empty", "cursor", "leave it out to begin anew")
     if values.get("cursor") and values.get("offset"):
         raise QueryError("cursor and offset both say where to go on", "offset", "leave out offset: cursor is exact")
     return search(**values)
@@ -321,11 +328,35 @@ def _parsed(name: str, value: str, parse: Callable[[str], Any]) -> Any:
         raise QueryError(f"{name}: {problem}", name, hint or None) from None
 
 
+_CALLED = {
+    "level": "severity",
+    "search": "q",
+    "query": "q",
+    "error": "status",
+    "errors": "status",
+    "operation": "name",
+    "span_name": "name",
+    "metric_name": "name",
+    "service_name": "service",
+    "service.name": "service",
+    "from": "start_time",
+    "to": "end_time",
+    "start": "start_time",
+    "end": "end_time",
+    "last": "since",
+    "type": "semantic_type",
+}
+"""What others call a parameter."""
+
+
 def _nearest(name: str, known: Iterable[str], on: Iterable[str]) -> str:
+    if (called := _CALLED.get(name.lower(), "")) and called in known:
+        return f"did you mean {called}?"
     prefix, dot, key = name.partition(".")
-    if dot and (near := difflib.get_close_matches(prefix.lower(), on, 1, 0.5)):
-        return f"did you mean {near[0]}.{key}?"
+    if dot and on:
+        near = difflib.get_close_matches(prefix.lower(), on, 1, 0.75)
+        return f"did you mean {f'{near[0]}.{key}' if near else f'{next(iter(on))}.{name}'}?"
     names = [other for other in known if other != "count"]
-    near = difflib.get_close_matches(name.lower(), names, 1, 0.5) or [n for n in names if n in name or name in n]
+    near = difflib.get_close_matches(name.lower(), names, 1, 0.6) or [n for n in names if n in name or name in n]
     attributes = [f"{prefix}.KEY" for prefix in on]
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join([*names, *attributes])}"

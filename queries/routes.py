@@ -1,6 +1,7 @@
 """START HERE on the read side: every endpoint, and the one table from error to HTTP status."""
 
 import difflib
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -26,6 +27,7 @@ _DATA: tuple[Endpoint, ...] = (
 ENDPOINTS = (*_DATA, openapi.describing(_DATA))
 Answer = Callable[[Tails, HttpRequest], Awaitable[Response]]
 
+log = logging.getLogger("postel")
 _RETRY = {"retry-after": "1"}
 
 
@@ -48,6 +50,10 @@ def _answering(answer: Answer, reading: Tails) -> Callable[[HttpRequest], Awaita
             return respond(shape("timeout", str(error), hint=hint), _RETRY, 503)
         except Unavailable as error:
             return respond(shape("unavailable", str(error), hint="try again"), _RETRY, 503)
+        except Exception:
+            # What was asked stays out of the log.
+            log.exception("a question could not be answered")
+            return respond(shape("internal", "internal error; it is logged"), status=500)
 
     return answered
 

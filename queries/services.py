@@ -1,13 +1,16 @@
 """Services: which there are, when they were last heard of, and how much they sent in a window."""
 
 import difflib
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from exporter.otlp.records import LOGS, SPANS
 from queries import answers, stored
 from queries.database import Connection, ReadDatabase
 from queries.errors import NotFound
 from queries.minutes import Minutes
+from queries.pages import Row
 from queries.params import ServiceSearch, Window
 from sql import query
 
@@ -39,7 +42,7 @@ async def catalogue(database: ReadDatabase, asked: ServiceSearch, window: Window
         answers.Service(
             stored.text(row["service_name"]),
             stored.text(row["service_namespace"]) or None,
-            row["last_seen"],
+            _last_seen(row, spans, logs),
             _sum(spans, row["resource_ids"]),
             _sum(logs, row["resource_ids"]),
         )
@@ -47,7 +50,11 @@ async def catalogue(database: ReadDatabase, asked: ServiceSearch, window: Window
     ]
 
 
-async def count(connection: Connection, signal: str, window: Window) -> dict[int, int] | None:
+Counts = dict[int, tuple[int, int]]
+"""How many records there are by resource, and about when the last one was, unix nanoseconds."""
+
+
+async def count(connection: Connection, signal: str, window: Window) -> Counts | None:
     """The records of a signal in a window, by one resource or more of their service; None where that takes too long.
 
     Has to be asked in one snapshot.
@@ -64,14 +71,23 @@ async def count(connection: Connection, signal: str, window: Window) -> dict[int
     if not minutes.is_complete:
         return None
     rows += await connection.fetch(statement("sum-records"), *minutes.whole, minutes.counted)
-    found: dict[int, int] = {}
+    found: Counts = {}
     for row in rows:
-        found[row["resource_id"]] = found.get(row["resource_id"], 0) + row["records"]
+        records, latest = found.get(row["resource_id"], (0, 0))
+        found[row["resource_id"]] = records + row["records"], max(latest, row["latest"])
     return found
 
 
-def _sum(counts: dict[int, int] | None, resource_ids: list[int]) -> int | None:
-    return None if counts is None else sum(counts.get(id_, 0) for id_ in resource_ids)
+def _sum(counts: Counts | None, resource_ids: list[int]) -> int | None:
+    return None if counts is None else sum(counts.get(id_, (0, 0))[0] for id_ in resource_ids)
+
+
+def _last_seen(row: Row, *counts: Counts | None) -> datetime:
+    """That a service is in use is noted now and then; its records tell more, unless their clock is ahead."""
+    times = [found[id_][1] for found in counts if found for id_ in row["resource_ids"] if id_ in found]
+    latest = datetime.fromtimestamp(min(max(times, default=0), time.time_ns()) // 1_000_000_000, UTC)
+    seen: datetime = max(row["last_seen"], latest)
+    return seen
 
 
 async def resources_of(connection: Connection, services: Sequence[str], namespaces: Sequence[str]) -> list[int] | None:

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from queries import answers, cursors, dimensions, pages, selecting, spans, stored
 from queries.database import Connection
 from queries.errors import NotFound
-from queries.filters import PAGE, RESOURCE, Kept, Match, on_spans, union
-from queries.pages import Request, Row, Total
+from queries.filters import PAGE, RESOURCE, Kept, Match, after, on_spans, union
+from queries.pages import Request, Row, Selection, Total
 from queries.params import Serviced, SpanSearch, TraceSearch, Window
 from queries.values import KINDS
 from sql import query
@@ -159,23 +159,56 @@ def _merged(
     )
 
 
-async def load(
-    connection: Connection, trace_id: bytes, asked: SpanSearch | None = None
-) -> tuple[Trace, list[spans.Span]]:
-    """A trace and those of its spans that are asked for, earliest first, MAX_SPANS at most. Raises NotFound."""
+async def load(connection: Connection, trace_id: bytes) -> tuple[Trace, list[spans.Span]]:
+    """A trace and its spans, earliest first, MAX_SPANS at most. Raises NotFound."""
+    trace = await _find(connection, trace_id)
+    request = Request(_lasting(trace), None, 0, MAX_SPANS - 1, False)
+    rows = await _earliest(connection, await _select(connection, trace_id, SpanSearch()), request)
+    return trace, await spans.load(connection, rows)
+
+
+async def find_spans(
+    connection: Connection, trace_id: bytes, asked: SpanSearch, request: Request, counts: bool
+) -> tuple[list[spans.Span], list[cursors.Key], Total]:
+    """The spans of a page of those of a trace that are asked for, earliest first, the keys of these and of one more
+    where there is one, and how many there are in all. Raises NotFound."""
+    request = replace(request, window=_lasting(await _find(connection, trace_id)))
+    selection = await _select(connection, trace_id, asked)
+    rows = (await _earliest(connection, selection, request))[request.offset :]
+    found = await spans.load(connection, rows[: request.limit])
+    total = Total(0, "gte")
+    if counts:
+        total = await pages.total_of(connection, spans.SOURCE, selection, request, rows)
+    return found, [spans.SOURCE.key_of(row) for row in rows], total
+
+
+async def _find(connection: Connection, trace_id: bytes) -> Trace:
     found = await _load(connection, [trace_id], 0, _INT64_MAX)
     if not found:
         raise NotFound(f"no span of trace {trace_id.hex()} is stored", "trace_id", "/api/traces lists traces")
-    trace = found[0]
-    # Every span begins before the trace ends: the window keeps other partitions out of it.
-    window = trace.start_unix_nano, min(_INT64_MAX, trace.end_unix_nano + 1)
-    asked = replace(asked or SpanSearch(), trace_id=trace_id)
+    return found[0]
+
+
+def _lasting(trace: Trace) -> Window:
+    """Every span begins before the trace ends: the window keeps other partitions out of it."""
+    return Window(trace.start_unix_nano, min(_INT64_MAX, trace.end_unix_nano + 1))
+
+
+async def _select(connection: Connection, trace_id: bytes, asked: SpanSearch) -> Selection:
+    return await spans.select(connection, replace(asked, trace_id=trace_id))
+
+
+async def _earliest(connection: Connection, selection: Selection, request: Request) -> list[Row]:
+    """As many rows as are wanted, earliest first, after the request's key."""
     rows: list[Row] = []
-    for part in (await spans.select(connection, asked)).parts:
+    for part in selection.parts:
         match = part.match(spans.SOURCE)
+        if request.after is not None:
+            match = match.around([after(spans.SOURCE.key, request.after)])
         page = spans.SOURCE.page(match.text, "page-earliest")
-        rows += await connection.fetch(page, *window, *cursors.NO_KEY, MAX_SPANS, *match.arguments)
-    return trace, await spans.load(connection, rows)
+        rows += await connection.fetch(page, *request.window, *cursors.NO_KEY, request.wanted, *match.arguments)
+    rows.sort(key=spans.SOURCE.key_of)
+    return rows[: request.wanted]
 
 
 def tree(found: Iterable[spans.Span]) -> list[tuple[int, spans.Span]]:

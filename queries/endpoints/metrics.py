@@ -39,7 +39,7 @@ async def _aggregate(ask: Ask[params.PointSearch], kind: str) -> Response:
     """Lines of an aggregation, by metric and by what they are grouped by; `limit` and `cursor` are of lines."""
     plan = lines.plan(ask.given)
     request = plan.request
-    async with ask.database.reading() as connection, ask.database.limit():
+    async with ask.database.reading() as connection:
         selection = await metrics.select(connection, ask.given)
         found = await lines.find(connection, selection, ask.given.group_by, request.window)
         aggregation.check(kind, found)

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from exporter.otlp import records as r
-from queries import answers, cursors, pages, params, spans, traces
+from queries import answers, cursors, params, spans, traces
 from queries.asking import Ask, Endpoint, frame
 from queries.pages import Request
 from queries.searches import Searched, exported, search
@@ -22,12 +22,15 @@ async def show_trace(ask: Ask[params.WholeTrace]) -> Response:
     """One trace whole: its spans in the order of their tree, its resources and scopes once each."""
     async with ask.database.reading() as connection:
         trace, found = await traces.load(connection, ask.trace_id())
-    return ask.answer(traces.to_json(trace, found), otlp=exported(r.SPANS, found))
+    cursor = None
+    if trace.span_count > len(found):
+        cursor = cursors.encode("trace", params.ALL_TIME, found[-1].key)
+    return ask.answer(traces.to_json(trace, found), cursor, exported(r.SPANS, found), "/spans")
 
 
 async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:
     """The spans of one trace, earliest first."""
-    given = ask.given
+    given, trace_id = ask.given, ask.trace_id()
     request = Request.of("trace", given, params.ALL_TIME, cursors.BY_ID, traces.MAX_SPANS)
     wanted = params.SpanSearch(
         name=given.name,
@@ -37,14 +40,11 @@ async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:
         filters=given.filters,
     )
     async with ask.database.reading() as connection:
-        _, found = await traces.load(connection, ask.trace_id(), wanted)
-    total = pages.Total(len(found), "eq")
-    found = [span for span in found if request.after is None or span.key > request.after][request.offset :]
-    more = len(found) > request.limit
-    cursor = cursors.encode("trace", request.window, found[request.limit - 1].key) if more else None
-    found = found[: request.limit]
+        found, keys, total = await traces.find_spans(connection, trace_id, wanted, request, ask.counts)
+    more = len(keys) > request.limit
+    cursor = cursors.encode("trace", request.window, keys[request.limit - 1]) if more else None
     shown = [span.to_json() for span in found]
-    content = answers.TraceSpans(ask.trace_id().hex(), shown, **frame(total, cursor))
+    content = answers.TraceSpans(trace_id.hex(), shown, **frame(total, cursor))
     return ask.answer(content, cursor, exported(r.SPANS, found))
 
 

@@ -36,7 +36,7 @@ FROM otel_metrics_dim WHERE metric_id = ANY($1::bigint[]);
 -- Resources of these services and namespaces; null = any. A service without a name has an invented one.
 SELECT resource_id, attributes FROM otel_resources_dim
 WHERE ($1::text[] IS NULL OR service_name = ANY($1) OR service_name IS NULL AND 'unknown_service' = ANY($1))
-    AND ($2::text[] IS NULL OR service_namespace = ANY($2));
+    AND ($2::text[] IS NULL OR coalesce(service_namespace, '') = ANY($2));
 
 -- name: match-scopes
 -- Every scope, for filters to be put around.
@@ -88,7 +88,7 @@ ORDER BY m.name COLLATE "C", m.metric_identity_hash;
 SELECT coalesce(service_name, 'unknown_service') AS service_name, service_namespace,
     array_agg(resource_id) AS resource_ids, max(last_seen) AS last_seen
 FROM otel_resources_dim
-WHERE $1::text[] IS NULL OR service_namespace = ANY($1)
+WHERE $1::text[] IS NULL OR coalesce(service_namespace, '') = ANY($1)
 GROUP BY 1, 2
 ORDER BY 1, 2 NULLS FIRST;
 

@@ -2,6 +2,11 @@
 -- The same records, by the whole seconds that the indexes on resource and series have.
 SELECT m.* FROM __matches__ AS m WHERE m.__time__ / 1000000000 BETWEEN $1 / 1000000000 AND $2 / 1000000000;
 
+-- name: keep-after
+-- What comes after a key, where the earliest come first.
+SELECT m.* FROM __matches__ AS m
+WHERE (m.__time__, m.__group__, m.__id__) > (__after_time__::bigint, __after_group__::uuid, __after_id__::bigint);
+
 -- name: keep-one
 -- Records of one resource or series.
 SELECT m.* FROM __matches__ AS m WHERE m.__driver__ = __id__::bigint;

@@ -67,13 +67,13 @@ FROM (
 GROUP BY e.client_name, e.client_namespace, e.server_name, e.server_namespace, e.is_message;
 
 -- name: sum-records
--- Records by resource in whole minutes from $1 to $2, but for some minutes ($3).
-SELECT resource_id, sum(__count__)::bigint AS records FROM __minutes__
+-- Records by resource in whole minutes from $1 to $2, but for some minutes ($3), and the last of these minutes.
+SELECT resource_id, sum(__count__)::bigint AS records, max(minute_unix_nano) AS latest FROM __minutes__
 WHERE minute_unix_nano >= $1 AND minute_unix_nano < $2 AND minute_unix_nano <> ALL($3::bigint[])
 GROUP BY resource_id;
 
 -- name: count-records
--- The same from the records.
-SELECT resource_id, count(*) AS records FROM __table__ AS t
+-- The same from the records, and the time of the last one.
+SELECT resource_id, count(*) AS records, max(t.__time__) AS latest FROM __table__ AS t
 WHERE t.__time__ >= $1 AND t.__time__ < $2
 GROUP BY resource_id;

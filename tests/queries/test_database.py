@@ -72,10 +72,12 @@ def test_nothing_can_be_written(database_url: str, settings: Settings) -> None:
 
 def test_readers_wait_for_each_other_only_so_long(database_url: str, settings: Settings) -> None:
     async def work(database: ReadDatabase) -> None:
-        async with database.reading():
-            with pytest.raises(Overloaded):
-                async with database.reading():
-                    pass
+        connections = [await database._acquire() for _ in range(settings.readers)]
+        with pytest.raises(Overloaded):
+            async with database.reading():
+                pass
+        for connection in connections:
+            connection.terminate()
 
     run(database_url, settings, work)
 
@@ -119,3 +121,17 @@ def test_no_plan_looks_outside_the_window(database_url: str) -> None:
     scanned = "\n".join(plans)
     assert "_p19970522t00" in scanned and "_p19970523t00" in scanned
     assert not [name for name in outside if name in scanned]
+
+
+def test_many_statements_take_no_longer_than_one_may(database_url: str) -> None:
+    async def work() -> None:
+        database = ReadDatabase(database_url, replace(load(environ={}), statement_timeout=0.3))
+        try:
+            async with database.reading() as connection:
+                for _ in range(20):
+                    await connection.fetch("SELECT pg_sleep(0.1)")
+        finally:
+            await database.close()
+
+    with pytest.raises(QueryTimeout):
+        asyncio.run(work())

@@ -200,3 +200,8 @@ def test_a_slip_in_a_prefix(shared: Server) -> None:
     assert (answer.status_code, answer.json()["error"]["hint"]) == (400, "did you mean attr.http.route?")
     answer = shared.get("/api/logs", **{"event.x": "x"})
     assert answer.status_code == 400
+
+
+def test_no_more_filters_than_can_be_answered_in_time(shared: Server) -> None:
+    answer = shared.get("/api/spans", **{f"event.k{n}__exists": "true" for n in range(33)})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")

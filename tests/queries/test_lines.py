@@ -14,7 +14,7 @@ from exporter.otlp import records as r
 from exporter.settings import load
 from queries import aggregation, lines, metrics, points
 from queries.database import ReadDatabase
-from queries.errors import QueryError, QueryTimeout
+from queries.errors import QueryError
 from queries.lines import Line
 from queries.pages import Request
 from queries.params import PointSearch, Window
@@ -253,17 +253,3 @@ def test_no_plan_looks_outside_the_window(database_url: str) -> None:
     plans = "\n".join(asyncio.run(work()))
     assert "_p19970521t00" in plans and "_p19970522t00" in plans
     assert not [day for day in ("19970519", "19970520", "19970523", "19970524") if f"_p{day}t00" in plans]
-
-
-def test_many_statements_take_no_longer_than_one_may(database_url: str) -> None:
-    async def work() -> None:
-        database = ReadDatabase(database_url, replace(load(environ={}), statement_timeout=0.3))
-        try:
-            async with database.reading() as connection, database.limit():
-                for _ in range(20):
-                    await connection.fetch("SELECT pg_sleep(0.1)")
-        finally:
-            await database.close()
-
-    with pytest.raises(QueryTimeout):
-        asyncio.run(work())

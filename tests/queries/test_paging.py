@@ -1,10 +1,12 @@
 """Pages neither skip nor repeat a record while data arrives, in every list and however it is filtered."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from tests.queries.sending import SECOND, ago, get, send_logs, send_points, send_spans, span
 from tests.running import Server
 
+LAST = list(range(10_001, 10_101))
 TIMES = [0, 0, 0, 0, 0, 1, 1, 2, 5, 5, 60, 300, 300, 300, 1200, 1201, 3000, 3000, 3000, 3001]
 """Seconds before now: many at the same nanosecond, and gaps."""
 
@@ -37,7 +40,7 @@ def writing(send: Callable[[int, int], None]) -> Iterator[None]:
         thread.join()
 
 
-def walk(server: Server, path: str, **parameters: str) -> Iterator[Any]:
+def walk(server: Server, path: str, **parameters: Any) -> Iterator[Any]:
     """The pages of an answer, by next_cursor; the Link header has to say the same."""
     while True:
         answer = server.get(path, **parameters)
@@ -175,3 +178,29 @@ def test_all_time_and_nothing_at_all(shared: Server, service: str) -> None:
         }
     for path in ("/api/spans", "/api/logs", "/api/traces", "/api/metrics/series"):
         assert get(shared, path, start_time="1", end_time="2")["total"] == 0
+
+
+def test_the_spans_of_a_trace(shared: Server, service: str) -> None:
+    """Earliest first, also where several statements find them."""
+    now, trace = ago(60), uuid4().bytes
+    keys = ["db.system", "http.method"]
+    sent = [span(n, now + n // 3, trace=trace, attributes={keys[n % 2]: "x"}) for n in range(1, 20)]
+    send_spans(shared, service, sent)
+    path = f"/api/traces/{trace.hex()}/spans"
+    for parameters in ({}, {"semantic_type": ["http", "db"]}):
+        pages = list(walk(shared, path, limit="3", **parameters))
+        assert [int(item["span_id"], 16) for page in pages for item in page["spans"]] == list(range(1, 20))
+        assert {page["total"] for page in pages if page["total_relation"] == "eq"} <= {19}
+
+
+def test_a_trace_of_very_many_spans(shared: Server, service: str) -> None:
+    now, trace = ago(600), uuid4().bytes
+    send_spans(shared, service, [span(n, now + n, trace=trace) for n in range(1, 10_101)])
+    whole = shared.get(f"/api/traces/{trace.hex()}", format="ndjson")
+    assert len(whole.text.splitlines()) == 10_000
+    rest = httpx.get(f"{shared.url}{whole.links['next']['url']}", verify=False)
+    # The format goes with it.
+    assert [int(item["span_id"], 16) for item in map(json.loads, rest.text.splitlines())] == LAST
+    page = get(shared, f"/api/traces/{trace.hex()}/spans")
+    assert (len(page["spans"]), page["has_more"]) == (10_000, True)
+    assert page["total"] > 10_000 and (page["total_relation"] == "gte" or page["total"] == 10_100)

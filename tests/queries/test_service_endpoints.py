@@ -1,6 +1,8 @@
 """Operations of a service and the graph of services, asked over HTTP right after the spans were sent."""
 
 import json
+import time
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -119,3 +121,21 @@ def test_graph(shared: Server, service: str) -> None:
     assert {web, cart, mail} < {node["service_name"] for node in get(shared, "/api/services/graph")["nodes"]}
     lines = shared.get("/api/services/graph", service=web, format="ndjson").text.splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["call"]
+
+
+def test_a_service_is_seen_when_it_sends(shared: Server, service: str) -> None:
+    """Though the row of its resource is touched every now and then only."""
+    send_spans(shared, service, [span(1, ago(30))])
+    time.sleep(1.1)
+    moment = ago(0)
+    send_spans(shared, service, [span(2, moment)])
+    (found,) = [s for s in get(shared, "/api/services", limit="1000")["services"] if s["service_name"] == service]
+    assert datetime.fromisoformat(found["last_seen"]).timestamp() >= moment // SECOND
+
+
+def test_services_without_a_namespace(shared: Server, service: str) -> None:
+    send_spans(shared, service, [span(1, ago(2))])
+    send_spans(shared, service, [span(2, ago(1))], **{"service.namespace": "ns"})
+    (found,) = get(shared, "/api/spans", service=service, namespace="")["spans"]
+    assert found["span_id"].endswith("1")
+    assert len(get(shared, "/api/spans", service=service, namespace="ns")["spans"]) == 1

@@ -14,11 +14,11 @@ from queries.routes import routes
 from queries.tails import Tails
 
 
-def ask(database_url: str, path: str, *, holding: str | None = None) -> httpx.Response:
+def ask(database_url: str, path: str, *, holding: str | None = None, timeout: float = 0.3) -> httpx.Response:
     """The answer to a request while another session holds a lock on the table `holding`."""
 
     async def session() -> httpx.Response:
-        database = ReadDatabase(database_url, replace(load(environ={}), statement_timeout=0.3))
+        database = ReadDatabase(database_url, replace(load(environ={}), statement_timeout=timeout))
         transport = httpx.ASGITransport(Starlette(routes=routes(Tails(database, 3600), dict)))
         other: Any = None
         if holding is not None:
@@ -55,7 +55,7 @@ def test_counts_that_take_too_long_are_left_open(database_url: str) -> None:
     asyncio.run(store())
     (service,) = ask(database_url, "/services").json()["services"]
     assert (service["span_count"], service["log_count"]) == (0, 0)
-    answer = ask(database_url, "/services", holding="otel_spans_fact")
+    answer = ask(database_url, "/services", holding="otel_spans_fact", timeout=5)
     assert answer.status_code == 200
     assert (answer.json()["services"][0]["span_count"], answer.json()["services"][0]["log_count"]) == (None, 0)
 
@@ -64,3 +64,22 @@ def test_no_database() -> None:
     answer = ask("postgresql://postgres@127.0.0.1:1/none", "/spans")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["error"]["code"] == "unavailable"
+
+
+def test_a_defect_has_the_shape_of_an_error(database_url: str) -> None:
+    def broken() -> Any:
+        raise ZeroDivisionError("planted")
+
+    async def session() -> httpx.Response:
+        database = ReadDatabase(database_url, load(environ={}))
+        app = Starlette(routes=routes(Tails(database, 3600), broken))
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://test", verify=False
+        ) as client:
+            answer = await client.get("/attributes")
+        await database.close()
+        return answer
+
+    answer = asyncio.run(session())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
+    assert "planted" not in answer.text

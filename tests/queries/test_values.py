@@ -110,11 +110,19 @@ def test_windows() -> None:
         ([("min_duration", "long")], "min_duration", "250ms"),
         ([("status", "bad")], "status", "unset, ok, error"),
         ([("trace_id", "12")], "trace_id", "32 hex digits"),
+        ([("since", "0s")], "since", "since=15m"),
+        ([("cursor", "")], "cursor", "leave it out"),
+        ([("http.route", "/x")], "http.route", "did you mean attr.http.route?"),
+        ([("atr.http.route", "/x")], "atr.http.route", "did you mean attr.http.route?"),
+        ([("operation", "x")], "operation", "did you mean name?"),
+        ([("error", "true")], "error", "did you mean status?"),
+        ([("from", "now-1h")], "from", "did you mean start_time?"),
+        ([("attr.http.status_code__ge", "500")], "attr.http.status_code__ge", "did you mean __gte?"),
     ],
 )
 def test_errors_say_what_to_type_instead(given: list[tuple[str, str]], parameter: str, hint: str) -> None:
     with pytest.raises(QueryError) as caught:
-        params.read(params.SpanSearch, given)
+        params.read(params.SpanSearch, given).window()
     error = caught.value.body()["error"]
     assert error["code"] == "bad_request"
     assert error["parameter"] == parameter
