@@ -76,6 +76,10 @@ def commit_cut_off(times: int, database_url: str) -> Outcome:
         return Outcome("reply to COMMIT cut off", proxy.cuts, verdict, _broken(sender))
 
 
+_AGEING = {"otel_ingest_ledger": "committed_at", "otel_minutes_watermark": "committed_until"}
+"""Table -> what it knows of the time."""
+
+
 def commit_cut_off_and_an_hour_passes(times: int, database_url: str) -> Outcome:
     """Row 6: the same, the sidecar is killed before it finds out, and the bodies come again an hour later."""
     again = 0
@@ -93,8 +97,9 @@ def commit_cut_off_and_an_hour_passes(times: int, database_url: str) -> Outcome:
                 proxy.armed = False
                 again += proxy.cuts - cuts
                 file.write_text(str(int(file.read_text()) + HOUR_S))
-                older = f"UPDATE otel_ingest_ledger SET committed_at = committed_at - INTERVAL '{HOUR_S} s'"
-                life.execute(older)
+                # What was marked of the ledger grows older with it.
+                for table, column in _AGEING.items():
+                    life.execute(f"UPDATE {table} SET {column} = {column} - INTERVAL '{HOUR_S} s'")
                 life.start()
             sender.finish()
         verdict = verdict_of(life.postgres_url, sender)
