@@ -133,6 +133,7 @@ RETURNS TABLE (
     counts int[])
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET plan_cache_mode = force_custom_plan SET enable_nestloop = off SET enable_mergejoin = off SET work_mem = '32MB'
+SET jit = off SET max_parallel_workers_per_gather = 0
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -185,6 +186,7 @@ RETURNS TABLE (
     errors int, is_message boolean, buckets smallint[], counts int[], is_inside boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET plan_cache_mode = force_custom_plan SET enable_nestloop = off SET enable_mergejoin = off SET work_mem = '32MB'
+SET jit = off SET max_parallel_workers_per_gather = 0
 AS $$
 #variable_conflict use_column
 DECLARE
