@@ -65,7 +65,7 @@ class Trace(Struct):
 def _around(window: Window) -> tuple[int, int]:
     """The hours in which a list looks for the rest of its traces: a day more than the window on both sides."""
     low = max(0, window.start - _DAY_NANO)
-    return low - low % _HOUR_NANO, min(_INT64_MAX, window.end + _DAY_NANO)
+    return low - low % _HOUR_NANO, min(_INT64_MAX, window.end - 1 + _DAY_NANO)
 
 
 async def find(

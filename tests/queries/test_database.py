@@ -1,6 +1,7 @@
 """The reading connections: read-only, bounded in time, and never looking outside a window's partitions."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from exporter.errors import Overloaded, StorageUnavailable
 from exporter.settings import Settings, load
-from queries import logs, metrics, pages, points, spans
+from queries import logs, metrics, pages, params, points, spans, traces
 from queries.database import ReadDatabase, fetch_within
 from queries.errors import QueryTimeout
 from queries.pages import Request, Selection
@@ -91,16 +92,76 @@ def test_no_database(settings: Settings) -> None:
         run("postgresql://postgres@127.0.0.1:1/none", settings, work)
 
 
-def test_no_plan_looks_outside_the_window(database_url: str) -> None:
-    create = "SELECT otel_create_partitions(s, $1, $2) FROM unnest(ARRAY['spans', 'logs', 'metrics']) AS t (s)"
-    days = [number * DAY for number in range(10_000, 10_010)]
-    request = Request(Window(days[3] + 5, days[4] + DAY), None, 0, 10, False)
-    selections = [Selection(), Selection([1]), Selection([1, 2], [3]), Selection(list(range(20)))]
+DAYS = [number * DAY for number in range(10_000, 10_010)]
+TWO_DAYS = Request(Window(DAYS[3] + 5, DAYS[4] + DAY), None, 0, 10, False)
+INSIDE = ("_p19970522t00", "_p19970523t00")
+NEXT_TO_IT = ("_p19970521t00", "_p19970524t00")
+OUTSIDE = ("_p19970519t00", "_p19970520t00", "_p19970525t00", "_p19970526t00")
+MARK = """INSERT INTO attribute_keys (key_hash, key, spans_on_row, logs_on_row)
+SELECT sha256(k::bytea), k, true, true FROM unnest(ARRAY['on.row', 'indexed']) AS u (k);
+INSERT INTO otel_row_indexes SELECT sha256('indexed'), true, s, 'otel_' || s || '_fact', 'indexed'
+FROM unnest(ARRAY['spans', 'logs']) AS u (s)"""
 
-    async def prepare() -> None:
+
+def prepare(database_url: str) -> None:
+    """Partitions of ten days, and keys whose values may lie on rows."""
+    create = "SELECT otel_create_partitions(s, $1, $2) FROM unnest(ARRAY['spans', 'logs', 'metrics']) AS t (s)"
+
+    async def execute() -> None:
         connection = await asyncpg.connect(database_url)
-        await connection.fetch(create, days, DAY)
+        await connection.fetch(create, DAYS, DAY)
+        await connection.execute(MARK)
         await connection.close()
+
+    asyncio.run(execute())
+
+
+def named(plans: list[str], names: Sequence[str]) -> set[str]:
+    """Which of the names stand in the plans."""
+    return {name for name in names if name in "\n".join(plans)}
+
+
+FILTERS = ("attr.in.series=a", "attr.on.row=a", "attr.indexed=a", "attr.on.row__gt=1", "attr.in.series__exists=false")
+
+
+@pytest.mark.parametrize("given", [*FILTERS, "event.a=b", "semantic_type=http", "kind=server", "min_duration=1s", ""])
+def test_no_plan_of_a_search_looks_outside_the_window(database_url: str, given: str) -> None:
+    async def work(database: ReadDatabase) -> list[str]:
+        parameters = [tuple(given.split("=", 1))] if given else []
+        async with database.reading() as connection:
+            explaining: Any = Explaining(connection)
+            selection = await spans.select(explaining, params.read(params.SpanSearch, parameters))  # type: ignore[arg-type]
+            await pages.find(explaining, spans.SOURCE, selection, TWO_DAYS)
+            await pages.total_of(explaining, spans.SOURCE, selection, replace(TWO_DAYS, offset=1, exact=True), [])
+            found: list[str] = explaining.plans
+            return found
+
+    prepare(database_url)
+    plans = run(database_url, load(environ={}), work)
+    assert not named(plans, (*NEXT_TO_IT, *OUTSIDE))
+
+
+@pytest.mark.parametrize(
+    "given", ["", "status=error", "status=ok", "min_duration=1s", "service=a", "name=a", "attr.on.row=a", "event.a=b"]
+)
+def test_no_plan_of_a_list_of_traces_looks_further_than_a_day_outside(database_url: str, given: str) -> None:
+    """The other hours of a trace count."""
+
+    async def work(database: ReadDatabase) -> list[str]:
+        parameters = [tuple(given.split("=", 1))] if given else []
+        async with database.reading() as connection:
+            explaining: Any = Explaining(connection)
+            asked = params.read(params.TraceSearch, parameters)  # type: ignore[arg-type]
+            await traces.find(explaining, asked, replace(TWO_DAYS, exact=True), True)
+            found: list[str] = explaining.plans
+            return found
+
+    prepare(database_url)
+    assert not named(run(database_url, load(environ={}), work), OUTSIDE)
+
+
+def test_no_plan_looks_outside_the_window(database_url: str) -> None:
+    selections = [Selection(), Selection([1]), Selection([1, 2], [3]), Selection(list(range(20)))]
 
     async def work(database: ReadDatabase) -> list[str]:
         async with database.reading() as connection:
@@ -108,19 +169,17 @@ def test_no_plan_looks_outside_the_window(database_url: str) -> None:
             for source, filters in ((spans.SOURCE, (None,) * 5), (logs.SOURCE, (None,) * 3)):
                 for selection in selections:
                     asked = replace(selection, filters=filters)
-                    await pages.find(explaining, source, asked, request)
-                    await pages.total_of(explaining, source, asked, replace(request, offset=1, exact=True), [])
+                    await pages.find(explaining, source, asked, TWO_DAYS)
+                    await pages.total_of(explaining, source, asked, replace(TWO_DAYS, offset=1, exact=True), [])
             every = [table.name for table in set(points.TABLES.values())]
-            await metrics.find(explaining, metrics.Selection(every, [1, 2]), request)
+            await metrics.find(explaining, metrics.Selection(every, [1, 2]), TWO_DAYS)
             found: list[str] = explaining.plans
             return found
 
-    asyncio.run(prepare())
+    prepare(database_url)
     plans = run(database_url, load(environ={}), work)
-    outside = [f"_p{day}t00" for day in ("19970519", "19970520", "19970521", "19970524", "19970525")]
-    scanned = "\n".join(plans)
-    assert "_p19970522t00" in scanned and "_p19970523t00" in scanned
-    assert not [name for name in outside if name in scanned]
+    assert named(plans, INSIDE) == set(INSIDE)
+    assert not named(plans, (*NEXT_TO_IT, *OUTSIDE))
 
 
 def test_many_statements_take_no_longer_than_one_may(database_url: str) -> None:
