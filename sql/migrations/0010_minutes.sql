@@ -219,16 +219,14 @@ BEGIN
         ) AS a
     ),
     links AS MATERIALIZED (
-        SELECT trace_id, span_id, start_time_unix_nano, otel_trace_key(linked_trace_id) AS client_trace,
+        SELECT DISTINCT trace_id, span_id, start_time_unix_nano, otel_trace_key(linked_trace_id) AS client_trace,
             otel_span_key(linked_span_id) AS client_span
         FROM otel_span_links
-        WHERE start_time_unix_nano >= low AND start_time_unix_nano < high
-        UNION
-        SELECT l.trace_id, l.span_id, l.start_time_unix_nano, i.trace_id, i.span_id
-        FROM otel_span_links AS l
-        JOIN inside AS i ON int8send(i.span_id) = l.linked_span_id AND uuid_send(i.trace_id) = l.linked_trace_id
-        WHERE l.start_time_unix_nano >= low - after AND l.start_time_unix_nano < high + before
-            AND NOT (l.start_time_unix_nano >= low AND l.start_time_unix_nano < high)
+        WHERE start_time_unix_nano >= low - after AND start_time_unix_nano < high + before
+    ),
+    -- IS TRUE, so that the few links are hashed and not the many spans.
+    linked AS MATERIALIZED (
+        SELECT trace_id, span_id FROM inside WHERE (span_id IN (SELECT client_span FROM links)) IS TRUE
     ),
     pairs AS MATERIALIZED (
         SELECT c.start_time_unix_nano AS start, c.resource_id, c.series_id, c.bucket, c.is_error,
@@ -246,7 +244,11 @@ BEGIN
         UNION ALL
         SELECT c.start_time_unix_nano, c.resource_id, c.series_id, c.bucket, c.is_error, p.start_time_unix_nano,
             p.resource_id
-        FROM links AS l
+        FROM (
+            SELECT * FROM links WHERE start_time_unix_nano >= low AND start_time_unix_nano < high
+            UNION
+            SELECT links.* FROM links JOIN linked ON linked.trace_id = client_trace AND linked.span_id = client_span
+        ) AS l
         CROSS JOIN LATERAL (
             SELECT e.* FROM otel_span_ends AS e
             WHERE e.trace_id = l.trace_id AND e.span_id = l.span_id AND e.start_time_unix_nano = l.start_time_unix_nano
