@@ -3,7 +3,6 @@
 A name that no field has is refused with the nearest one, so that a slip of the hand never widens a query.
 """
 
-import difflib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from queries.errors import QueryError
 from queries.filters import ATTR, EVENT, RESOURCE, SCOPE, Filter, parse
+from queries.hints import nearest
 from queries.semantics import PREFIXES
 from queries.values import (
     duration,
@@ -301,7 +301,7 @@ def read(search: type[P], given: Iterable[tuple[str, str]]) -> P:
             if dot and prefix in on:
                 values.setdefault("filters", []).append((prefix, parse(name, value)))
                 continue
-            hint = _takes_no(search).get(name) or _nearest(name, known, on)
+            hint = _takes_no(search).get(name) or nearest(name, known, on)
             raise QueryError(f"there is no parameter {name!r} here", name, hint)
         field = known[name]
         parsed = _parsed(name, value, field.parse)
@@ -326,37 +326,3 @@ def _parsed(name: str, value: str, parse: Callable[[str], Any]) -> Any:
     except ValueError as error:
         problem, _, hint = str(error).partition("; ")
         raise QueryError(f"{name}: {problem}", name, hint or None) from None
-
-
-_CALLED = {
-    "level": "severity",
-    "search": "q",
-    "query": "q",
-    "error": "status",
-    "errors": "status",
-    "operation": "name",
-    "span_name": "name",
-    "metric_name": "name",
-    "service_name": "service",
-    "service.name": "service",
-    "from": "start_time",
-    "to": "end_time",
-    "start": "start_time",
-    "end": "end_time",
-    "last": "since",
-    "type": "semantic_type",
-}
-"""What others call a parameter."""
-
-
-def _nearest(name: str, known: Iterable[str], on: Iterable[str]) -> str:
-    if (called := _CALLED.get(name.lower(), "")) and called in known:
-        return f"did you mean {called}?"
-    prefix, dot, key = name.partition(".")
-    if dot and on:
-        near = difflib.get_close_matches(prefix.lower(), on, 1, 0.75)
-        return f"did you mean {f'{near[0]}.{key}' if near else f'{next(iter(on))}.{name}'}?"
-    names = [other for other in known if other != "count"]
-    near = difflib.get_close_matches(name.lower(), names, 1, 0.6) or [n for n in names if n in name or name in n]
-    attributes = [f"{prefix}.KEY" for prefix in on]
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join([*names, *attributes])}"
