@@ -14,7 +14,7 @@ from exporter.settings import Settings, load
 from queries import logs, metrics, pages, params, points, spans, traces
 from queries.database import ReadDatabase, fetch_within
 from queries.errors import QueryTimeout
-from queries.pages import Request, Selection
+from queries.pages import Request, Selection, Total
 from queries.params import Window
 from tests.queries.explaining import Explaining
 
@@ -194,3 +194,17 @@ def test_many_statements_take_no_longer_than_one_may(database_url: str) -> None:
 
     with pytest.raises(QueryTimeout):
         asyncio.run(work())
+
+
+def test_what_took_long_to_find_is_not_counted(database_url: str) -> None:
+    """To count it would take at least as long; what was seen is a lower bound."""
+
+    async def work(database: ReadDatabase) -> list[Total]:
+        async with database.reading() as connection:
+            slow = replace(TWO_DAYS, looked_s=1.0)
+            asked = (slow, replace(slow, offset=5), replace(slow, exact=True))
+            rows = [None] * (TWO_DAYS.limit + 1)
+            selection = Selection(filters=(None,) * 5)
+            return [await pages.total_of(connection, spans.SOURCE, selection, request, rows) for request in asked]
+
+    assert run(database_url, load(environ={}), work) == [Total(11, "gte"), Total(16, "gte"), Total(0, "eq")]
