@@ -7,20 +7,25 @@ only when they run, so that `--help`, `--version` and `check-config` answer at o
 import argparse
 import asyncio
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, NoReturn
 
 from exporter import promotion
 from exporter.errors import ConfigurationError, PostelError, Unavailable
+from exporter.flags import SETTING_FLAGS, add_setting_flags, run, settings_of
 from exporter.quantities import parsed_by, seconds
-from exporter.settings import Settings
-from exporter.settings import load as load_settings
 
-T = TypeVar("T")
-SETTING_FLAGS = ("bind", "data_dir", "database_url")
-"""Settings that have a flag of their own."""
+_COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "load": ("exporter.load", "send generated OTLP at a rate, with progress"),
+        "export": ("exporter.export", "write what is stored as OTLP/JSON, one export request a line"),
+    }
+)
+"""Commands that a module of their own has: its `add_arguments(parser)` and `run_command(args)`, which returns the exit
+code."""
 _RETRY_S = 1.0
 
 
@@ -58,59 +63,38 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     serve = commands.add_parser("serve", help="the sidecar: take in telemetry and answer queries")
-    _add_setting_flags(serve, *SETTING_FLAGS)
+    add_setting_flags(serve, *SETTING_FLAGS)
     serve.set_defaults(run=_serve)
 
     migrate = commands.add_parser("migrate", help="bring the database's schema up to this version")
-    _add_setting_flags(migrate, "database_url")
+    add_setting_flags(migrate, "database_url")
     migrate.add_argument("--wait", action="store_true", help="wait until the database can be reached")
     migrate.set_defaults(run=_migrate)
 
     check = commands.add_parser("check-config", help="check settings and attribute lists, naming every problem")
-    _add_setting_flags(check, *SETTING_FLAGS)
+    add_setting_flags(check, *SETTING_FLAGS)
     check.set_defaults(run=_check_config)
 
     maintain = commands.add_parser("maintain", help="make partitions ahead and apply retention, once")
-    _add_setting_flags(maintain, "data_dir", "database_url")
+    add_setting_flags(maintain, "data_dir", "database_url")
     maintain.set_defaults(run=_maintain)
 
     replay = commands.add_parser("replay", help="store refused records after a fix, and release those that land")
-    _add_setting_flags(replay, "data_dir", "database_url")
+    add_setting_flags(replay, "data_dir", "database_url")
     replay.add_argument("--reason", action="append", help="only records refused for this; repeatable")
     replay.add_argument(
         "--since", metavar="TIME", type=parsed_by(seconds), help="only records refused in the last, such as, 24h"
     )
     replay.set_defaults(run=_replay)
 
-    load = commands.add_parser("load", help="send generated OTLP at a rate, with progress")
-    load.set_defaults(run=_load)
-    if arguments[:1] == ["load"]:
-        # The generator and its HTTP client are half a second of imports that no other command needs.
-        from exporter.load import add_arguments
-
-        add_arguments(load)
-
-    export = commands.add_parser("export", help="write what is stored as OTLP/JSON, one export request a line")
-    export.set_defaults(run=_export)
-    if arguments[:1] == ["export"]:
-        from exporter.export import add_arguments
-
-        add_arguments(export)
+    for name, (module, text) in _COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if arguments[:1] == [name]:
+            # Imported for the one that is asked for: the load generator alone is half a second.
+            found = import_module(module)
+            found.add_arguments(command)
+            command.set_defaults(run=found.run_command)
     return parser
-
-
-_FLAG_HELP = {
-    "bind": ("HOST:PORT", "where to listen; port 0 picks a free one and prints it"),
-    "data_dir": ("DIR", "folder of the embedded PostgreSQL"),
-    "database_url": ("URL", "use this PostgreSQL instead of the embedded one"),
-}
-
-
-def _add_setting_flags(parser: argparse.ArgumentParser, *keys: str) -> None:
-    parser.add_argument("--config", metavar="FILE", type=Path, help="settings over the packaged defaults")
-    for key in keys:
-        metavar, text = _FLAG_HELP[key]
-        parser.add_argument(f"--{key.replace('_', '-')}", metavar=metavar, help=text)
 
 
 def _version() -> str:
@@ -120,29 +104,15 @@ def _version() -> str:
         return "(not installed)"
 
 
-def _settings(args: argparse.Namespace) -> Settings:
-    given = {key: getattr(args, key, None) for key in SETTING_FLAGS}
-    return load_settings(args.config, flags={key: text for key, text in given.items() if text is not None})
-
-
 def _serve(args: argparse.Namespace) -> int:
-    settings = _settings(args)
+    settings = settings_of(args)
     from exporter.serve import serve
 
-    return _run(serve(settings))
-
-
-def _run(coroutine: Coroutine[Any, Any, T]) -> T:
-    try:
-        import uvloop
-    except ModuleNotFoundError:
-        return asyncio.run(coroutine)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(coroutine)
+    return run(serve(settings))
 
 
 def _migrate(args: argparse.Namespace) -> int:
-    settings = _settings(args)
+    settings = settings_of(args)
     if settings.database_url is None:
         raise ConfigurationError(
             "--database-url: database_url: must be given; `postel serve` migrates its embedded PostgreSQL itself"
@@ -168,7 +138,7 @@ async def _migrated(database_url: str, *, wait: bool) -> None:
 
 
 def _check_config(args: argparse.Namespace) -> int:
-    settings = _settings(args)
+    settings = settings_of(args)
     from exporter.access import Tokens, check_tls
 
     lists = promotion.load(overrides=settings.attribute_overrides)
@@ -181,7 +151,7 @@ def _check_config(args: argparse.Namespace) -> int:
 
 
 def _maintain(args: argparse.Namespace) -> int:
-    settings = _settings(args)
+    settings = settings_of(args)
     from exporter.maintenance import run_once
 
     asyncio.run(run_once(settings))
@@ -189,23 +159,7 @@ def _maintain(args: argparse.Namespace) -> int:
 
 
 def _replay(args: argparse.Namespace) -> int:
-    settings = _settings(args)
+    settings = settings_of(args)
     from exporter.replay import run_once
 
-    return 0 if _run(run_once(settings, args.reason, args.since)) else 1
-
-
-def _load(args: argparse.Namespace) -> int:
-    from exporter.load import options_from, run
-
-    summary = _run(run(options_from(args), sys.stderr))
-    return 0 if summary.complete else 1
-
-
-def _export(args: argparse.Namespace) -> int:
-    from exporter.export import opened, options_from, run
-
-    options = options_from(args)
-    with opened(options, args.output) as output:
-        summary = _run(run(options, output, sys.stderr))
-    return 0 if summary.complete else 1
+    return 0 if run(run_once(settings, args.reason, args.since)) else 1

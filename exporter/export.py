@@ -22,6 +22,7 @@ from zlib import crc32
 import httpx
 import msgspec
 
+from exporter import flags
 from exporter.client import DEFAULT_URL, add_flags, check_url, open_client, read_token
 from exporter.errors import ConfigurationError
 from exporter.export_page import count_records
@@ -277,3 +278,10 @@ def options_from(args: argparse.Namespace) -> ExportOptions:
         timeout_s=args.timeout,
         give_up_s=args.give_up,
     )
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """Export, and say in the exit code whether all of it was written."""
+    options = options_from(args)
+    with opened(options, args.output) as output:
+        return 0 if flags.run(run(options, output, sys.stderr)).complete else 1

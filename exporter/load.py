@@ -6,6 +6,7 @@ summary = asyncio.run(run(options, sys.stderr))
 
 import argparse
 import asyncio
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import TextIO, TypeAlias
 
 import httpx
 
+from exporter import flags
 from exporter.client import DEFAULT_URL, add_flags, check_url, open_client, read_token
 from exporter.errors import ConfigurationError
 from exporter.load_sender import Body, Sender, Tally, encode
@@ -242,6 +244,11 @@ def options_from(args: argparse.Namespace) -> LoadOptions:
         timeout_s=args.timeout,
         give_up_s=args.give_up,
     )
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """Send, and say in the exit code whether all of it arrived."""
+    return 0 if flags.run(run(options_from(args), sys.stderr)).complete else 1
 
 
 def _signals(names: Sequence[str]) -> tuple[tuple[Signal, ...], set[str]]:

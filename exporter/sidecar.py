@@ -6,7 +6,7 @@ Source: docs/operate.md, "Health and own telemetry", "Data life".
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -37,9 +37,8 @@ _ARRIVING_S = 2.0
 """How long a body may go on arriving once the server stops."""
 _ANSWER_S = 0.5
 """Of the grace period: for the answers to those who waited in vain."""
-_ROUND_S = 60.0
-_PARTITIONS_ROUND_S = 600.0
-_MINUTES_ROUND_S, _MINUTES_BUDGET_S = 15.0, 3.0
+_ROUND_S, _DATA_LIFE_S = 60.0, 600.0
+_MINUTES_S, _MINUTES_BUDGET_S = 15.0, 3.0
 """How often minutes are computed, and how long at a time: what is left waits."""
 
 
@@ -72,7 +71,7 @@ class Sidecar:
         self._tasks: list[asyncio.Task[None]] = []
         self._writers: list[asyncio.Task[None]] = []
         self._unready = "starting"
-        self._draining = False
+        self._draining = self._is_owner = False
         self.admission = Admission(settings.max_inflight_bytes)
         self.telemetry.in_flight.set_function(lambda: self.admission.held_bytes)
 
@@ -167,8 +166,27 @@ class Sidecar:
         self._watch(dimensions, writer)
         self._ingest = ingest
         log.info("ready")
-        self._tasks.append(asyncio.create_task(self._keep_minutes()))
-        await self._maintain(ingest)
+        self._repeat(_ROUND_S, "verdicts", partial(self._share_verdicts, ingest))
+        self._repeat(_ROUND_S, "quarantine", partial(self._quarantine.prune, self._control))
+        self._repeat(_DATA_LIFE_S, "maintenance", partial(maintain, self._control, self._partitions, self.settings))
+        if self._is_owner:
+            self._repeat(_ROUND_S, "indexes", self._index)
+        self._repeat(_MINUTES_S, "minutes", partial(self._minutes.roll_up, _MINUTES_BUDGET_S))
+
+    def _repeat(self, pause_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Do some work in the background again and again, for as long as each time takes; a failure puts it off."""
+
+        async def rounds() -> None:
+            while True:
+                await asyncio.sleep(pause_s)
+                try:
+                    await work()
+                except PostelError as error:
+                    log.warning("%s: put off: %s", what, error)
+                except Exception:
+                    log.exception("%s: put off", what)
+
+        self._tasks.append(asyncio.create_task(rounds()))
 
     def _watch(self, dimensions: Dimensions, writer: Writer) -> None:
         """Show what the parts know of themselves."""
@@ -192,10 +210,9 @@ class Sidecar:
 
     async def _prepare(self) -> tuple[Ingest, Dimensions]:
         async with self._control.transaction() as connection:
-            may_migrate = await connection.fetchval(query("migrations", "may-migrate"))
-        if may_migrate:
+            self._is_owner = bool(await connection.fetchval(query("migrations", "may-migrate")))
+        if self._is_owner:
             await migrations.migrate(self.database_url)
-            self._tasks.append(asyncio.create_task(self._index()))
         async with self._control.transaction() as connection:
             await migrations.require(connection)
             digest_key = await connection.fetchval(query("ledger", "read-digest-key"))
@@ -211,41 +228,8 @@ class Sidecar:
         await self._share_verdicts(ingest)
         return ingest, dimensions
 
-    async def _maintain(self, ingest: Ingest) -> None:
-        partitions_at = time.monotonic() + _PARTITIONS_ROUND_S
-        while True:
-            await asyncio.sleep(_ROUND_S)
-            try:
-                await self._share_verdicts(ingest)
-                await self._quarantine.prune(self._control)
-                if time.monotonic() >= partitions_at:
-                    partitions_at = time.monotonic() + _PARTITIONS_ROUND_S
-                    await maintain(self._control, self._partitions, self.settings)
-            except PostelError as error:
-                log.warning("maintenance is put off: %s", error)
-            except Exception:
-                log.exception("maintenance is put off")
-
     async def _index(self) -> None:
-        """Make indexes that are missing, round after round, each for as long as it takes."""
-        while True:
-            await asyncio.sleep(_ROUND_S)
-            try:
-                await row_indexes.make(self.database_url, self.promotion)
-            except PostelError as error:
-                log.warning("indexes are put off: %s", error)
-            except Exception:
-                log.exception("indexes are put off")
-
-    async def _keep_minutes(self) -> None:
-        while True:
-            await asyncio.sleep(_MINUTES_ROUND_S)
-            try:
-                await self._minutes.roll_up(_MINUTES_BUDGET_S)
-            except PostelError as error:
-                log.warning("minutes are put off: %s", error)
-            except Exception:
-                log.exception("minutes are put off")
+        await row_indexes.make(self.database_url, self.promotion)
 
     async def _share_verdicts(self, ingest: Ingest) -> None:
         """Learn which keys left the series of other replicas; these hear of ours before a body is committed."""

@@ -244,7 +244,7 @@ def test_a_pruned_body_leaves_its_minutes_due(store: str) -> None:
 def test_the_server_computes_them_and_goes_on_after_trouble(
     store: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("exporter.sidecar._MINUTES_ROUND_S", 0.02)
+    monkeypatch.setattr("exporter.sidecar._MINUTES_S", 0.02)
     monkeypatch.setattr("exporter.sidecar.BEHIND", EAGER)
 
     async def until_counted(running: Sidecar, spans_counted: int) -> None:
@@ -257,7 +257,7 @@ def test_the_server_computes_them_and_goes_on_after_trouble(
             await until_counted(running, 1)
             await look(running, "ALTER TABLE otel_operation_minutes RENAME TO away")
             await send(running, *spans(span(1, 2)))
-            while "minutes are put off" not in caplog.text:  # noqa: ASYNC110
+            while "minutes: put off" not in caplog.text:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             await look(running, "ALTER TABLE away RENAME TO otel_operation_minutes")
             await until_counted(running, 2)

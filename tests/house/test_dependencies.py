@@ -11,6 +11,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("otlp",),
     ("documents", "quantities", "shop"),
     ("settings", "admission"),
+    ("flags",),
     ("columns", "stretches"),
     ("database",),
     ("promotion", "attributes"),
