@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from exporter.otlp.anyvalue import to_json
 from exporter.otlp.records import AnyValue, Codec, KeyValue, Opaque
+from exporter.promotion import Keys
 
 MANY = 1 << 62
 _MAX_FRAGMENTS, _MAX_FRAGMENT_BYTES = 20_000, 1024
@@ -36,7 +37,7 @@ class Limits(Struct, frozen=True):
 
 
 def settle(
-    codec: Codec, attributes: Sequence[KeyValue], dropped: frozenset[str], limits: Limits
+    codec: Codec, attributes: Sequence[KeyValue], dropped: Keys, limits: Limits
 ) -> tuple[dict[str, AnyValue], int]:
     """Decoded attributes as they are stored, and how many were cut or left out for their number or size.
 
@@ -60,12 +61,12 @@ def settle(
     return mapping, cut
 
 
-def without(codec: Codec, attributes: Sequence[Opaque], dropped: frozenset[str]) -> Sequence[Opaque]:
+def without(codec: Codec, attributes: Sequence[Opaque], dropped: Keys) -> Sequence[Opaque]:
     """Opaque attributes without those named in `dropped`."""
     return [raw for raw in attributes if codec.attribute_key(raw) not in dropped]
 
 
-def redact(record: bytes, dropped: frozenset[str]) -> bytes:
+def redact(record: bytes, dropped: Keys) -> bytes:
     """A refused record, JSON of any shape, without what is dropped: attributes, or members that are named so."""
     if not record or not dropped:
         return record
@@ -75,7 +76,7 @@ def redact(record: bytes, dropped: frozenset[str]) -> bytes:
         return b""
 
 
-def _redacted(value: Any, dropped: frozenset[str]) -> Any:
+def _redacted(value: Any, dropped: Keys) -> Any:
     if isinstance(value, list):
         return [_redacted(item, dropped) for item in value if not _is_dropped(item, dropped)]
     if isinstance(value, dict):
@@ -84,7 +85,7 @@ def _redacted(value: Any, dropped: frozenset[str]) -> Any:
     return value
 
 
-def _is_dropped(item: Any, dropped: frozenset[str]) -> bool:
+def _is_dropped(item: Any, dropped: Keys) -> bool:
     # Of a record that is not of its type the key may be anything.
     return isinstance(item, dict) and isinstance(key := item.get("key"), str) and key in dropped
 
@@ -101,9 +102,7 @@ class Fragments:
         self._limits = limits
         self._known: dict[type[Codec], dict[Opaque, tuple[str, bytes]]] = {}
 
-    def to_object(
-        self, codec: Codec, attributes: Sequence[Opaque], dropped: frozenset[str]
-    ) -> tuple[bytes | None, int]:
+    def to_object(self, codec: Codec, attributes: Sequence[Opaque], dropped: Keys) -> tuple[bytes | None, int]:
         """The object (None where it is empty), and how many attributes were cut or left out by the limits."""
         if dropped:
             attributes = without(codec, attributes, dropped)

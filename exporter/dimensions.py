@@ -20,7 +20,7 @@ from exporter.errors import BadData, StorageUnavailable
 from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.anyvalue import escape_nul, identity, key_hash, to_json
 from exporter.otlp.records import AnyValue, Codec, Opaque, ScopeRecords
-from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Promotion
+from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Keys, Promotion
 from sql import query
 
 _TRUST_S = 3000
@@ -293,9 +293,7 @@ async def _store_promoted(
         await connection.execute(statement, *map(list, zip(*values, strict=True)))
 
 
-def _resource_row(
-    codec: Codec, raw: Opaque, schema_url: str, dropped: frozenset[str], limits: Limits
-) -> tuple[bytes, Row]:
+def _resource_row(codec: Codec, raw: Opaque, schema_url: str, dropped: Keys, limits: Limits) -> tuple[bytes, Row]:
     resource = codec.resource(raw)
     attributes, cut = settle(codec, resource.attributes, dropped, limits)
     entities: list[AnyValue] = [
@@ -319,9 +317,7 @@ def _text(value: AnyValue) -> str | None:
     return value if value is None else escape_nul(value if isinstance(value, str) else to_json(value).decode())
 
 
-def _scope_row(
-    codec: Codec, raw: Opaque, schema_url: str, dropped: frozenset[str], limits: Limits
-) -> tuple[bytes, Row]:
+def _scope_row(codec: Codec, raw: Opaque, schema_url: str, dropped: Keys, limits: Limits) -> tuple[bytes, Row]:
     scope = codec.scope(raw)
     attributes, cut = settle(codec, scope.attributes, dropped, limits)
     count = scope.dropped_attributes_count + cut

@@ -10,7 +10,8 @@ import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 
 from exporter.admission import Visit
@@ -73,7 +74,7 @@ class Ingest:
         self.decoding = Turnstile()
         """Who has the turn has the caches and verdicts for itself: one body after the other, so that what the first one
         teaches the next ones know; long ones let others pass between two slices."""
-        self._dropped = frozenset().union(*map(promotion.dropped, OWNERS))
+        self._dropped = reduce(or_, map(promotion.dropped, OWNERS))
 
     async def take(
         self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes, visit: Visit | None = None

@@ -20,6 +20,7 @@ from exporter.otlp import export
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import escape_nul, identity
 from exporter.place import RECORD, Intake, Missing, Part, optional_id, signed, signed32, signed_id
+from exporter.promotion import Keys
 
 Point = tuple[Any, ...]
 SeriesKey = bytes | tuple[bytes, ...]
@@ -132,7 +133,7 @@ class Metrics:
         return entry
 
     def _new_metric(self, codec: r.Codec, metric: r.Metric, raws: Sequence[r.Opaque]) -> MetricEntry:
-        metadata, _ = settle(codec, [codec.attribute(raw) for raw in raws], frozenset(), self._limits)
+        metadata, _ = settle(codec, [codec.attribute(raw) for raw in raws], Keys(), self._limits)
         same_line: list[r.AnyValue] = [
             metric.name,
             metric.type,
@@ -226,7 +227,7 @@ class Metrics:
         packed, raw = (b"", codec.block(key)) if isinstance(key, bytes) else (key[0], key[1:])
         bounds = array("d", packed)
         decoded = [codec.attribute(a) for a in raw]
-        attributes, _ = settle(codec, decoded, frozenset(), self._limits)
+        attributes, _ = settle(codec, decoded, Keys(), self._limits)
         literal = f"{{{','.join(map(repr, bounds))}}}" if bounds else None
         resource_id, resource_hash = part.resource
         scope_id, scope_hash = part.scope
@@ -278,7 +279,7 @@ def _refuse(intake: Intake, part: Part, metric: r.Metric, reason: str, message: 
     intake.refuse(part, reason, message, original, len(metric.data_points))
 
 
-def _attributes(codec: r.Codec, point: r.SentPoint, dropped: frozenset[str]) -> Sequence[r.Opaque]:
+def _attributes(codec: r.Codec, point: r.SentPoint, dropped: Keys) -> Sequence[r.Opaque]:
     attributes = codec.block(point.block) if isinstance(point, r.PlainNumberPoint) else point.attributes
     return without(codec, attributes, dropped) if dropped else attributes
 

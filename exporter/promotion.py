@@ -26,8 +26,29 @@ TYPE_OF: Final[Mapping[type, str]] = MappingProxyType({str: STRING, int: INT, fl
 """Python's type of a decoded value -> its name here; null, arrays and maps cannot be promoted."""
 
 _NOTHING: Final[frozenset[str]] = frozenset()
-_NO_DROPS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(dict.fromkeys(OWNERS, _NOTHING))
 _Found = dict[str, dict[str, set[str]]]
+
+
+class Keys(Struct, frozen=True):
+    """A list of attribute keys: some by name, some by how they begin (`user.*`)."""
+
+    names: frozenset[str] = _NOTHING
+    beginnings: tuple[str, ...] = ()
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the list has a key."""
+        return key in self.names or key.startswith(self.beginnings)
+
+    def __len__(self) -> int:
+        """How many entries it has."""
+        return len(self.names) + len(self.beginnings)
+
+    def __or__(self, other: "Keys") -> "Keys":
+        """The keys of both."""
+        return Keys(self.names | other.names, tuple(sorted({*self.beginnings, *other.beginnings})))
+
+
+_NO_DROPS: Final[Mapping[str, Keys]] = MappingProxyType(dict.fromkeys(OWNERS, Keys()))
 
 
 class Promotion(Struct, frozen=True):
@@ -38,7 +59,7 @@ class Promotion(Struct, frozen=True):
     """
 
     promoted: Mapping[str, Mapping[str, frozenset[str]]]
-    drops: Mapping[str, frozenset[str]]
+    drops: Mapping[str, Keys]
 
     def promoted_types(self, owner: str, key: str) -> frozenset[str]:
         """The types under which `key` is promoted; empty where it is not."""
@@ -48,7 +69,7 @@ class Promotion(Struct, frozen=True):
         """Whether this very value goes to a typed, indexed place."""
         return TYPE_OF.get(type(value)) in self.promoted_types(owner, key)
 
-    def dropped(self, owner: str) -> frozenset[str]:
+    def dropped(self, owner: str) -> Keys:
         """The keys that are never stored for this owner."""
         return self.drops[owner]
 
@@ -71,14 +92,14 @@ def _packaged() -> Document:
     return Document("config/attribute-promotion.yaml", file.read_bytes())
 
 
-def _read_overrides(document: Document, found: _Found) -> Mapping[str, frozenset[str]]:
+def _read_overrides(document: Document, found: _Found) -> Mapping[str, Keys]:
     drops = dict(_NO_DROPS)
     for entry in document.entries(document.root, legal=("promote", "drop")):
         if entry.key == "promote":
             _read_promotions(document, entry.value, entry.path, found)
             continue
         for section in document.entries(entry.value, entry.path, OWNERS):
-            drops[section.key] = frozenset(_keys(document, section.value, section.path))
+            drops[section.key] = _list(document, section.value, section.path)
     document.finish()
     return drops
 
@@ -93,13 +114,26 @@ def _read_promotions(document: Document, node: Node | None, path: str, found: _F
 def _keys(document: Document, node: Node, path: str) -> Iterable[str]:
     for key, item, item_path in document.strings(node, path):
         if "*" in key:
-            # Taken literally it would match nothing: a secret that somebody meant to drop would be stored.
-            document.problem(item, item_path, f"patterns are not supported yet, name each key: {key}")
+            document.problem(item, item_path, f"only what is dropped may be named by a pattern, name each key: {key}")
         else:
             yield key
 
 
-def _merged(found: _Found, drops: Mapping[str, frozenset[str]]) -> Promotion:
+def _list(document: Document, node: Node, path: str) -> Keys:
+    """Keys and patterns. Anything but a trailing star, taken literally, would match nothing: a secret that somebody
+    meant to drop would be stored."""
+    names, beginnings = set[str](), set[str]()
+    for key, item, item_path in document.strings(node, path):
+        if "*" not in key:
+            names.add(key)
+        elif key.index("*") == len(key) - 1 > 0:
+            beginnings.add(key[:-1])
+        else:
+            document.problem(item, item_path, f"a pattern is a beginning and one star, such as user.*; is {key}")
+    return Keys(frozenset(names), tuple(sorted(beginnings)))
+
+
+def _merged(found: _Found, drops: Mapping[str, Keys]) -> Promotion:
     promoted = {
         owner: MappingProxyType({key: frozenset(types) for key, types in keys.items() if key not in drops[owner]})
         for owner, keys in found.items()

@@ -13,7 +13,7 @@ from exporter import promotion
 from exporter.attributes import redact
 from exporter.otlp.http import Encoding
 from exporter.otlp.records import SPANS
-from exporter.promotion import OWNERS, Promotion
+from exporter.promotion import OWNERS, Keys, Promotion
 from exporter.sidecar import Sidecar
 from tests.exporter.sending import (
     NOW,
@@ -39,11 +39,11 @@ SECRET = "hunter2"
 HAS = {"password": SECRET, "kept": "yes"}
 
 
-@pytest.fixture
-def lists(tmp_path: Path) -> Iterator[Promotion]:
-    """`password` is dropped for every owner."""
+@pytest.fixture(params=["password", "pass*"])
+def lists(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Promotion]:
+    """`password` is dropped for every owner, by its name or by a pattern."""
     overrides = tmp_path / "overrides.yaml"
-    overrides.write_text("drop:\n" + "".join(f"  {owner}: [password]\n" for owner in OWNERS))
+    overrides.write_text("drop:\n" + "".join(f"  {owner}: [{request.param}]\n" for owner in OWNERS))
     yield promotion.load(overrides=overrides)
 
 
@@ -124,9 +124,9 @@ def test_a_refused_record_is_kept_without_them(store: str, lists: Promotion) -> 
 
 
 def test_redact_takes_any_shape() -> None:
-    dropped = frozenset({"password"})
+    dropped = Keys(frozenset({"password"}))
     assert redact(b"", dropped) == b""
-    assert redact(b'{"a": 1.50}', frozenset()) == b'{"a": 1.50}', "as it was sent where nothing is dropped"
+    assert redact(b'{"a": 1.50}', Keys()) == b'{"a": 1.50}', "as it was sent where nothing is dropped"
     assert redact(b'[{"key":"pass\\u0077ord"},{"key":"x"},[{"password":1}]]', dropped) == b'[{"key":"x"},[{}]]'
     odd = b'{"a":{"key":"password","value":1},"b":[{"key":["password"]},{"key":{"password":1}}]}'
     assert redact(odd, dropped) == b'{"b":[{"key":["password"]},{"key":{}}]}', "a key may be anything"

@@ -6,7 +6,7 @@ import pytest
 
 from exporter import promotion
 from exporter.errors import ConfigurationError
-from exporter.promotion import OWNERS, TYPES, Promotion
+from exporter.promotion import OWNERS, TYPES, Keys, Promotion
 
 
 def load(overrides: str, folder: Path, base: str | None = None) -> Promotion:
@@ -28,7 +28,7 @@ def test_every_owner_and_type_can_be_promoted_and_dropped(owner: str, type_name:
     for key in ("base.key", "my.key"):
         assert found.promoted_types(owner, key) == {type_name}
     assert found.promoted_types(owner, "gone.key") == frozenset()
-    assert found.dropped(owner) == {"gone.key"}
+    assert found.dropped(owner).names == {"gone.key"}
     for other in set(OWNERS) - {owner}:
         assert not found.promoted[other]
         assert not found.dropped(other)
@@ -41,10 +41,26 @@ def test_a_key_of_two_types_is_promoted_for_both(tmp_path: Path) -> None:
 
 def test_drop_wins_over_promote_and_over_the_base(tmp_path: Path) -> None:
     found = load("promote: {spans: {string: [a]}}\ndrop: {spans: [a, http.route]}", tmp_path)
-    assert found.dropped("spans") == {"a", "http.route"}
+    assert found.dropped("spans").names == {"a", "http.route"}
     assert "a" not in found.promoted["spans"]
     assert "http.route" not in found.promoted["spans"]
     assert found.promoted_types("logs", "http.route") == {"string"}
+
+
+def test_a_pattern_drops_all_that_begin_so(tmp_path: Path) -> None:
+    found = load("promote: {spans: {string: [user.id, user]}}\ndrop: {spans: ['user.*', a, http*]}", tmp_path)
+    dropped = found.dropped("spans")
+    assert dropped == Keys(frozenset({"a"}), ("http", "user."))
+    assert [key for key in ("user.id", "user.", "user", "a", "ab", "http", "User.id") if key in dropped] == [
+        "user.id",
+        "user.",
+        "a",
+        "http",
+    ]
+    assert found.promoted_types("spans", "user") == {"string"}
+    assert not [key for key in found.promoted["spans"] if key == "user.id" or key.startswith("http")]
+    assert "user.id" not in found.dropped("logs")
+    assert dropped | Keys(frozenset({"b"}), ("http",)) == Keys(frozenset({"a", "b"}), ("http", "user."))
 
 
 @pytest.mark.parametrize(
@@ -69,13 +85,13 @@ def test_an_empty_base_promotes_nothing(tmp_path: Path) -> None:
 
 def test_the_same_key_twice_in_a_list_counts_once(tmp_path: Path) -> None:
     found = load("drop: {logs: [a, a]}\npromote: {logs: {string: [b, b]}}", tmp_path)
-    assert found.dropped("logs") == {"a"}
+    assert found.dropped("logs").names == {"a"}
     assert found.promoted_types("logs", "b") == {"string"}
 
 
 def test_keys_are_taken_as_they_are_written(tmp_path: Path) -> None:
     found = load("drop: {logs: ['', 'a b', \"no\", '1', ключ]}", tmp_path)
-    assert found.dropped("logs") == {"", "a b", "no", "1", "ключ"}
+    assert found.dropped("logs").names == {"", "a b", "no", "1", "ключ"}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +121,7 @@ def test_what_is_in_force_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         found.promoted["spans"]["x"] = frozenset()  # type: ignore[index]
     with pytest.raises(TypeError):
-        found.drops["spans"] = frozenset()  # type: ignore[index]
+        found.drops["spans"] = Keys()  # type: ignore[index]
 
 
 CURRENT = {

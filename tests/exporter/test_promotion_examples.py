@@ -201,9 +201,9 @@ def test_config_map_document_loads_as_it_stands(tmp_path: Path) -> None:
     found = overridden(text, tmp_path)
     assert_promotes(found, yaml.safe_load(text)["promote"])
     assert_promotes(found, yaml.safe_load(BASE))
-    assert found.dropped("logs") == {"sensitive.password", "sensitive.api_key", "internal.debug_data"}
-    assert found.dropped("spans") == {"temp.cache_data", "internal.testing_flag"}
-    assert found.dropped("resource") == {"internal.build_hash"}
+    assert found.dropped("logs").names == {"sensitive.password", "sensitive.api_key", "internal.debug_data"}
+    assert found.dropped("spans").names == {"temp.cache_data", "internal.testing_flag"}
+    assert found.dropped("resource").names == {"internal.build_hash"}
     assert not found.dropped("metrics")
 
 
@@ -212,4 +212,4 @@ def test_helm_values_give_a_document_that_loads(tmp_path: Path) -> None:
     text = yaml.safe_dump({key: values[key] for key in ("promote", "drop")})
     found = overridden(text, tmp_path)
     assert_promotes(found, {"spans": {"string": ["custom.request_id", "custom.user_id"]}})
-    assert found.dropped("logs") == {"sensitive.password"}
+    assert found.dropped("logs").names == {"sensitive.password"}
