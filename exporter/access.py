@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.errors import ConfigurationError, Forbidden, PostelError, Unauthenticated
 from exporter.settings import Settings
+from exporter.stamps import Stamp, stamp
 
 log = logging.getLogger("postel")
 _LOOK_S = 1.0
@@ -34,7 +35,7 @@ class TokenFile:
     def __init__(self, key: str, path: Path) -> None:
         self._key, self._path = key, path
         self._digests: tuple[bytes, ...] = ()
-        self._seen: tuple[int, ...] = ()
+        self._seen: Stamp | None = None
         self._looked = 0.0
         self._spoilt = False
         try:
@@ -57,7 +58,7 @@ class TokenFile:
         """Read the file again if it is another one now; whether it was."""
         self._looked = monotonic()
         try:
-            if self._stamp() == self._seen:
+            if stamp(self._path) == self._seen:
                 return False
             self._read()
         except (OSError, ValueError) as error:
@@ -70,12 +71,8 @@ class TokenFile:
         log.info("%s: read again", self._key)
         return True
 
-    def _stamp(self) -> tuple[int, ...]:
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_ino, found.st_size
-
     def _read(self) -> None:
-        seen = self._stamp()
+        seen = stamp(self._path)
         tokens = [line.strip() for line in self._path.read_text().splitlines() if line.strip()]
         if not tokens:
             raise ValueError("holds no token: one a line")

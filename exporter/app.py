@@ -22,6 +22,7 @@ from starlette.routing import Mount, Route
 
 from exporter import body, errors
 from exporter.access import Access, Tokens
+from exporter.app_config import configuration
 from exporter.otlp.http import PATHS, Encoding, encoding, status, success
 from exporter.settings import Settings
 from exporter.sidecar import Sidecar
@@ -59,7 +60,7 @@ def create_app(sidecar: Sidecar, tokens: Tokens) -> Starlette:
     sidecar.databases.append(reading)
     tails = Tails(reading, sidecar.settings.dedup_window)
     sidecar.ending.append(tails.close)
-    reads = query_routes(tails, lambda: sidecar.promotion.promoted)
+    reads = query_routes(tails, lambda: sidecar.promotion.promoted, partial(configuration, sidecar))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -93,6 +93,14 @@ class Cardinality:
         self._tokens = float(constants.series_tokens)
         self._recent: deque[Series] = deque(maxlen=constants.recent_series)
 
+    def renewed(self) -> "Cardinality":
+        """Another one that knows the verdicts of this one, and nothing that it has seen."""
+        new = Cardinality(self.owner, self.constants, self.limits, self._max_attributes, self._max_series)
+        # In this order: a key that leaves the series just now is untold before it is high.
+        new.high |= self.high
+        new.untold |= self.untold
+        return new
+
     def interned(self, codec: Codec) -> dict[Opaque, int]:
         """The idents of attributes known by their bytes in the codec's encoding; those on rows are not among them."""
         return self._interned.setdefault(type(codec), {})

@@ -14,9 +14,12 @@ from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from exporter import promotion
+from exporter.documents import did_you_mean
 from exporter.errors import ConfigurationError, PostelError, Unavailable
 from exporter.flags import SETTING_FLAGS, add_setting_flags, run, settings_of
 from exporter.quantities import parsed_by, seconds
+from exporter.settings import KEYS
+from exporter.settings_layers import variable
 
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -46,11 +49,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _unknown(name: str, command: argparse.ArgumentParser) -> str:
+    """What is wrong with an argument that a command does not know."""
+    if not name.startswith("-"):
+        return f"unrecognized argument: {name}"
+    settings = {f"--{key.replace('.', '-').replace('_', '-')}": key for key in KEYS}
+    if key := settings.get(name):
+        return f"{name} is no flag of this command: set {variable(key)}, or {key} in the file of --config"
+    return f"{name} is unknown, {did_you_mean(name, [flag for flag in command._option_string_actions if flag != '-h'])}"
+
+
 class _Parser(argparse.ArgumentParser):
-    """argparse with one line per problem, and flags written out in full."""
+    """argparse with one line per problem, which ends in what may have been meant, and flags written out in full."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
+        self.commands: Mapping[str, argparse.ArgumentParser] = {}
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The arguments, all of which have to be known."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(_unknown(unknown[0].partition("=")[0], self.commands[found.command]))
+        return found
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"{value!r} is unknown, {did_you_mean(value, list(action.choices))}")
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2; the usage is left to --help."""
@@ -61,6 +86,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(prog="postel", description="OTLP/HTTP into PostgreSQL, and answers from the same port.")
     parser.add_argument("--version", action="version", version=f"postel {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parser.commands = commands.choices
 
     serve = commands.add_parser("serve", help="the sidecar: take in telemetry and answer queries")
     add_setting_flags(serve, *SETTING_FLAGS)
@@ -145,8 +171,9 @@ def _check_config(args: argparse.Namespace) -> int:
     Tokens(settings)
     check_tls(settings)
     promoted, dropped = (sum(map(len, part.values())) for part in (lists.promoted, lists.drops))
-    overrides = settings.attribute_overrides or "none"
-    print(f"configuration is good: {promoted} attributes promoted, {dropped} dropped, overrides: {overrides}")
+    overrides = settings.attribute_overrides
+    overrides = overrides if overrides and overrides.is_file() else None
+    print(f"configuration is good: {promoted} attributes promoted, {dropped} dropped, overrides: {overrides or 'none'}")
     return 0
 
 

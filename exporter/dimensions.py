@@ -9,6 +9,7 @@ Source: docs/architecture.md; opentelemetry-proto `resource.proto`, `common.prot
 import asyncio
 from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from time import monotonic
 from typing import Any
 
@@ -94,14 +95,17 @@ class Dimensions:
         self._database = database
         self._limits = limits
         self._max_resources, self._max_series = max_resources, max_series
-        self._ids: dict[Kind, dict[bytes, int]] = {}
-        self._opaque: dict[_Place, Known] = {}
-        self._key_ids: dict[str, int] = {}
         self._lock = asyncio.Lock()
-        self._born = monotonic()
         # By table: rows that were not cached, and those of them that nobody had stored yet.
         self.missed: dict[str, float] = dict.fromkeys((kind.table for kind in KINDS), 0)
         self.created: dict[str, float] = dict(self.missed)
+        self.forget()
+
+    def renewed(self) -> "Dimensions":
+        """Another one that has cached nothing; in all else they are one."""
+        new = copy(self)
+        new.forget()
+        return new
 
     def sizes(self) -> dict[str, float]:
         """How many ids are cached, by table."""
@@ -115,9 +119,9 @@ class Dimensions:
 
     def forget(self) -> None:
         """Empty the caches; what is asked for is found again and confirmed."""
-        self._ids.clear()
-        self._opaque.clear()
-        self._key_ids.clear()
+        self._ids: dict[Kind, dict[bytes, int]] = {}
+        self._opaque: dict[_Place, Known] = {}
+        self._key_ids: dict[str, int] = {}
         self._born = monotonic()
 
     def known(self, kind: Kind, row_hash: bytes) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from exporter.errors import ConfigurationError
+from exporter.errors import ConfigurationError, quoted
 
 _TAG = "tag:yaml.org,2002:"
 _KINDS = {"str": "a string", "int": "an integer", "float": "a number", "bool": "a boolean", "null": "empty"}
@@ -32,17 +32,27 @@ def one_line(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
+def quote(text: str) -> str:
+    """`text` of a file in a problem with it, on one line: a log leaves it out."""
+    return quoted(one_line(text))
+
+
 class Document:
     """One YAML file under validation: hands out its parts and collects what is wrong with them."""
 
     def __init__(self, name: str, data: bytes) -> None:
         """Parse `data`, called `name` in messages. Raises ConfigurationError where it is not one document."""
-        self.name = name
+        self.name = one_line(name)
         self.problems: list[str] = []
         try:
             self.root = yaml.compose(data, Loader=yaml.SafeLoader)
+        except RecursionError:
+            raise ConfigurationError(
+                f"{self.name}: is nested too deeply: lists inside two mappings are enough"
+            ) from None
         except yaml.YAMLError as error:
-            raise ConfigurationError(f"{name}{_line(error)}: is not one YAML document: {_reason(error)}") from None
+            where = f"{self.name}{_line(error)}"
+            raise ConfigurationError(f"{where}: is not one YAML document: {quote(_reason(error))}") from None
 
     @classmethod
     def read(cls, path: Path) -> "Document":
@@ -57,8 +67,8 @@ class Document:
         return f"{self.name}:{node.start_mark.line + 1}"
 
     def problem(self, node: Node, path: str, message: str) -> None:
-        """Note one problem with what stands at `path`."""
-        self.problems.append(one_line(f"{self.where(node)}: {path or 'top level'}: {message}"))
+        """Note one problem with what stands at `path`; both give what is no name of the format to `quote`."""
+        self.problems.append(f"{self.where(node)}: {path or 'top level'}: {message}")
 
     def entries(self, node: Node | None, path: str = "", legal: Collection[str] = ()) -> Iterator["Entry"]:
         """The legal entries of a mapping; none of an empty node. Notes whatever else stands there."""
@@ -70,7 +80,8 @@ class Document:
         seen: set[str] = set()
         for key_node, value in node.value:
             key = str(key_node.value) if isinstance(key_node, ScalarNode) else kind(key_node)
-            entry = Entry(key, f"{path}.{key}" if path else key, key_node, value)
+            shown = key if key in legal else quote(key)
+            entry = Entry(key, f"{path}.{shown}" if path else shown, key_node, value)
             if key in seen:
                 self.problem(key_node, entry.path, "stands here twice")
             elif key not in legal:
@@ -123,8 +134,8 @@ def kind(node: Node) -> str:
         return "a mapping"
     if isinstance(node, SequenceNode):
         return "a list"
-    name = _KINDS.get(str(node.tag).removeprefix(_TAG), f"tagged {node.tag}")
-    return f"{name}: {node.value}" if node.value else name
+    name = _KINDS.get(str(node.tag).removeprefix(_TAG)) or f"tagged {quote(str(node.tag))}"
+    return f"{name}: {quote(str(node.value))}" if node.value else name
 
 
 def _line(error: yaml.YAMLError) -> str:

@@ -1,16 +1,30 @@
 """Every error that Postel raises on purpose, as one tree; `app.py` holds the one table of HTTP statuses."""
 
+import re
+
+_QUOTED = re.compile("\x02(.*?)\x03")
+"""Control characters, which no problem holds otherwise: it is one printable line."""
+
 
 class PostelError(Exception):
     """Anything that Postel itself found wrong."""
 
 
+def quoted(text: str) -> str:
+    """A printable text in a problem that repeats what somebody wrote: only who may read the file is to see it."""
+    return f"\x02{text}\x03"
+
+
 class ConfigurationError(PostelError):
-    """Settings, promotion lists or flags are unusable; one line per problem, each naming file and key."""
+    """Settings, promotion lists or flags are unusable; one line per problem, each naming file and key.
+
+    `unquoted` are the same lines for a log: … stands for what they repeat of the file.
+    """
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = tuple(_QUOTED.sub(r"\1", problem) for problem in problems)
+        self.unquoted = tuple(_QUOTED.sub("…", problem) for problem in problems)
+        super().__init__("\n".join(self.problems))
 
 
 class RequestError(PostelError):

@@ -10,25 +10,24 @@ import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import partial, reduce
-from operator import or_
+from functools import partial
 from typing import Any
 
 from exporter.admission import Visit
-from exporter.attributes import Limits, redact
+from exporter.attributes import redact
 from exporter.batch import Batch, Find, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
 from exporter.dimensions import Dimensions, Entry, Kind
 from exporter.errors import BadData, BodyTooLarge, StorageUnavailable, UndecodableBody
+from exporter.kept import Kept
 from exporter.logs import Logs
-from exporter.metrics import Metrics
 from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.http import Encoding
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
-from exporter.otlp.records import LOGS, METRICS, SPANS, Bounds, Codec, Refusal, ScopeRecords
+from exporter.otlp.records import Bounds, Codec, Refusal, ScopeRecords
 from exporter.place import RECORD, Intake, Part, Receipts, Window
-from exporter.promotion import OWNERS, Promotion
+from exporter.promotion import Keys, Promotion
 from exporter.settings import Settings
 from exporter.slices import NOWHERE, parts, refuse, slices
 from exporter.stretches import of_times
@@ -47,7 +46,7 @@ _CODECS: dict[Encoding, Callable[[Bounds], Codec]] = {Encoding.PROTOBUF: Protobu
 
 
 class Ingest:
-    """Everything that is kept between requests: caches, verdicts, bodies in flight."""
+    """Everything that is kept between requests: bodies in flight and, for the lists in force, caches and verdicts."""
 
     def __init__(
         self,
@@ -59,22 +58,35 @@ class Ingest:
         digest_key: bytes,
         count: Callable[[Batch, Outcome, dict[str, int]], None],
     ) -> None:
-        self._settings, self.promotion = settings, promotion
-        self._dimensions, self._tell, self._queue = dimensions, tell, queue
+        self._settings, self._tell, self._queue = settings, tell, queue
         self._digest_key, self._count = digest_key, count
-        limits = Limits(settings.max_attributes, settings.max_attribute_value_bytes)
-        caches = (settings.max_cached_attributes, settings.max_cached_series)
-        self.traces = Traces(Cardinality(SPANS, settings.verdict, limits, *caches), dimensions)
-        self.logs = Logs(Cardinality(LOGS, settings.verdict, limits, *caches), dimensions)
-        self.metrics = Metrics(dimensions, limits, settings.max_cached_series)
-        self._signals: dict[str, Signal] = {SPANS: self.traces, LOGS: self.logs, METRICS: self.metrics}
+        self._kept = Kept.new(settings, promotion, dimensions)
         self._receipts = Receipts()
         self._bounds = Bounds(settings.max_value_depth, settings.max_body_records)
         self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
         self.decoding = Turnstile()
         """Who has the turn has the caches and verdicts for itself: one body after the other, so that what the first one
         teaches the next ones know; long ones let others pass between two slices."""
-        self._dropped = reduce(or_, map(promotion.dropped, OWNERS))
+
+    @property
+    def traces(self) -> Traces:
+        """Of the lists in force."""
+        return self._kept.traces
+
+    @property
+    def logs(self) -> Logs:
+        """Of the lists in force."""
+        return self._kept.logs
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """Of the lists in force."""
+        return self._kept.dimensions
+
+    def use(self, promotion: Promotion) -> None:
+        """Have these lists in force for whatever is taken from now on; what was taken before keeps to its own."""
+        if promotion != self._kept.promotion:
+            self._kept = self._kept.under(promotion)
 
     async def take(
         self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes, visit: Visit | None = None
@@ -84,13 +96,14 @@ class Ingest:
 
         Raises UndecodableBody, or Unavailable where nothing is known to be stored and the sender is to try again.
         """
-        signal = self._signals[signal_name]
+        kept = self._kept
+        signal = kept.signals[signal_name]
         codec = _CODECS[encoding](self._bounds)
         problem: UndecodableBody | None = None
         try:
             async with asyncio.timeout(self._settings.request_deadline):
                 try:
-                    batch = await self._decode(signal, codec, body, digest, visit and visit.client)
+                    batch = await self._decode(kept, signal, codec, body, digest, visit and visit.client)
                 except UndecodableBody as error:
                     # Its sender drops it after a 400: that it came is kept.
                     problem, batch = error, _undecodable(signal, digest, len(body))
@@ -107,9 +120,9 @@ class Ingest:
 
         Raises UndecodableBody and Unavailable.
         """
-        codec = JsonCodec(self._bounds)
+        kept, codec = self._kept, JsonCodec(self._bounds)
         # Whether it landed is told by quarantine, not by the ledger: a digest of its own.
-        batch = await self._decode(self._signals[signal_name], codec, body, os.urandom(32), None)
+        batch = await self._decode(kept, kept.signals[signal_name], codec, body, os.urandom(32), None)
         batch.replays = rejected_id
         return batch.outcome() if batch.refusals else await self._committed(batch, codec.findings.sanitised)
 
@@ -147,17 +160,19 @@ class Ingest:
         digest.update(body)
         return digest.digest()
 
-    async def _decode(self, signal: Signal, codec: Codec, body: bytes, digest: bytes, client: Hashable) -> Batch:
+    async def _decode(
+        self, kept: Kept, signal: Signal, codec: Codec, body: bytes, digest: bytes, client: Hashable
+    ) -> Batch:
         # Whatever the bytes are made of, nobody else waits for long ones.
         is_long = len(body) > LONG_BYTES
         turn = partial(self.decoding.turn, client)
         async with turn():
-            self._trim()
+            kept.trim()
         rows: list[list[Row]] = [[] for _ in signal.tables]
-        intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
+        intake = Intake(signal.name, codec, kept.promotion, self._window(signal.name), [])
         received = position = 0
         async for groups in slices(signal, intake, body, is_long):
-            places = await self._dimensions.places(codec, self.promotion, groups)
+            places = await kept.dimensions.places(codec, kept.promotion, groups)
             for size, chunk in parts(signal, intake, groups, places, position):
                 if received:
                     await asyncio.sleep(0)
@@ -166,25 +181,21 @@ class Ingest:
                     limit = f"max_body_records ({self._bounds.max_records})"
                     raise BodyTooLarge(f"the body holds more than {limit} records")
                 is_odd = len(body) > ODD_BYTES * max(received, _FEW_RECORDS)
-                await self._build(signal, intake, chunk, rows, turn, is_long or is_odd)
+                await self._build(kept, signal, intake, chunk, rows, turn, is_long or is_odd)
             position += sum(len(group.records) for group in groups) * RECORD
         if signal.cardinality is not None and signal.cardinality.untold:
             await self._tell(signal.cardinality)
-        refusals = await compute(is_long, self._redacted, [*codec.findings.refusals, *intake.refusals])
+        refusals = await compute(is_long, _redacted, [*codec.findings.refusals, *intake.refusals], kept.dropped)
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.
             digest = os.urandom(32)
-        find = partial(self._find, signal, type(codec), body)
+        find = partial(self._find, kept, signal, type(codec), body)
         done = asyncio.get_running_loop().create_future()
         return await compute(is_long, _new_batch, signal, digest, rows, refusals, intake, len(body), find, done)
 
-    def _redacted(self, refusals: list[Refusal]) -> list[Refusal]:
-        for refusal in refusals:
-            refusal.record = redact(refusal.record, self._dropped)
-        return refusals
-
     async def _find(
         self,
+        kept: Kept,
         signal: Signal,
         new_codec: Callable[[Bounds], Codec],
         body: bytes,
@@ -195,7 +206,7 @@ class Ingest:
         record is refused after it was made a row."""
         is_long = len(body) > LONG_BYTES
         codec, found = new_codec(self._bounds), sorted(ordinals)
-        intake = Intake(signal.name, codec, self.promotion, self._window(signal.name), [])
+        intake = Intake(signal.name, codec, kept.promotion, self._window(signal.name), [])
         position = 0
         async for groups in slices(signal, intake, body, is_long):
             for group in groups:
@@ -204,10 +215,17 @@ class Ingest:
                 await compute(is_long, _refuse_found, signal, intake, group, [(o, o - position) for o in some], like)
                 position = end
             await asyncio.sleep(0)
-        return await compute(is_long, self._redacted, intake.refusals)
+        return await compute(is_long, _redacted, intake.refusals, kept.dropped)
 
     async def _build(
-        self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]], turn: Turn, is_long: bool
+        self,
+        kept: Kept,
+        signal: Signal,
+        intake: Intake,
+        chunk: list[Part],
+        rows: list[list[Row]],
+        turn: Turn,
+        is_long: bool,
     ) -> None:
         """Rows of a chunk: parts whose dimension rows are not all stored yet are built again when they are."""
         cardinality = signal.cardinality
@@ -220,19 +238,19 @@ class Ingest:
                     continue
                 # Who misses much keeps the turn: what it teaches, others need not learn beside it.
                 is_much = len(missing) > _MANY_MISSING
-                problem = await self._ensure(cardinality, kind, missing, nullcontext) if is_much else None
+                problem = await self._ensure(kept, cardinality, kind, missing, nullcontext) if is_much else None
             if not is_much:
-                problem = await self._ensure(cardinality, kind, missing, turn)
+                problem = await self._ensure(kept, cardinality, kind, missing, turn)
             if problem is not None:
-                await self._halve(signal, intake, chunk, rows, problem, turn, is_long)
+                await self._halve(kept, signal, intake, chunk, rows, problem, turn, is_long)
                 return
 
     async def _ensure(
-        self, cardinality: Cardinality | None, kind: Kind, missing: dict[bytes, Entry], turn: Turn
+        self, kept: Kept, cardinality: Cardinality | None, kind: Kind, missing: dict[bytes, Entry], turn: Turn
     ) -> BadData | None:
         """Find or make dimension rows; what PostgreSQL says where it does not take one."""
         try:
-            inserted = await self._dimensions.ensure(kind, missing, self.promotion)
+            inserted = await kept.dimensions.ensure(kind, missing, kept.promotion)
         except BadData as problem:
             return problem
         if cardinality is not None and inserted:
@@ -242,6 +260,7 @@ class Ingest:
 
     async def _halve(
         self,
+        kept: Kept,
         signal: Signal,
         intake: Intake,
         chunk: list[Part],
@@ -259,7 +278,7 @@ class Ingest:
         middle = len(records) // 2
         for half in (records[:middle], records[middle:]):
             alone = [part.again([part.records[i]], [part.ordinals[i]]) for part, i in half]
-            await self._build(signal, intake, alone, rows, turn, is_long)
+            await self._build(kept, signal, intake, alone, rows, turn, is_long)
 
     def _window(self, signal: str) -> Window:
         now = time.time_ns()
@@ -268,15 +287,11 @@ class Ingest:
         low, high = now - int(past * _NANO), now + int(self._settings.accept_future * _NANO)
         return Window(max(low, 1), high, self._receipts)
 
-    def _trim(self) -> None:
-        if self._dimensions.is_due():
-            self._dimensions.forget()
-            self.traces.cardinality.forget()
-            self.logs.cardinality.forget()
-            self.metrics.forget()
-        self.traces.cardinality.trim()
-        self.logs.cardinality.trim()
-        self.metrics.trim()
+
+def _redacted(refusals: list[Refusal], dropped: Keys) -> list[Refusal]:
+    for refusal in refusals:
+        refusal.record = redact(refusal.record, dropped)
+    return refusals
 
 
 def _refuse_found(

@@ -13,8 +13,9 @@ from typing import Final
 from msgspec import Struct
 from yaml.nodes import Node
 
-from exporter.documents import Document
+from exporter.documents import Document, quote
 from exporter.otlp.records import LOGS, METRICS, SPANS
+from exporter.stamps import stamp
 
 RESOURCE, SCOPE, SPAN_EVENTS, SPAN_LINKS = "resource", "scope", "span_events", "span_links"
 OWNERS: Final = (RESOURCE, SCOPE, LOGS, SPANS, SPAN_EVENTS, SPAN_LINKS, METRICS)
@@ -75,7 +76,8 @@ class Promotion(Struct, frozen=True):
 
 
 def load(base: Path | None = None, overrides: Path | None = None) -> Promotion:
-    """Base list (None: the packaged one) merged with the overrides (None: there are none).
+    """Base list (None: the packaged one) merged with the overrides (None, or no such file: there are none; that one
+    which somebody names is there is up to `settings.load`).
 
     Raises ConfigurationError naming file, line and key of everything that is wrong with the first bad file.
     """
@@ -83,7 +85,9 @@ def load(base: Path | None = None, overrides: Path | None = None) -> Promotion:
     found: _Found = {owner: {} for owner in OWNERS}
     _read_promotions(document, document.root, "", found)
     document.finish()
-    drops = _NO_DROPS if overrides is None else _read_overrides(Document.read(overrides), found)
+    drops = _NO_DROPS
+    if overrides is not None and stamp(overrides) is not None:
+        drops = _read_overrides(Document.read(overrides), found)
     return _merged(found, drops)
 
 
@@ -114,7 +118,8 @@ def _read_promotions(document: Document, node: Node | None, path: str, found: _F
 def _keys(document: Document, node: Node, path: str) -> Iterable[str]:
     for key, item, item_path in document.strings(node, path):
         if "*" in key:
-            document.problem(item, item_path, f"only what is dropped may be named by a pattern, name each key: {key}")
+            message = f"only what is dropped may be named by a pattern, name each key: {quote(key)}"
+            document.problem(item, item_path, message)
         else:
             yield key
 
@@ -129,7 +134,7 @@ def _list(document: Document, node: Node, path: str) -> Keys:
         elif key.index("*") == len(key) - 1 > 0:
             beginnings.add(key[:-1])
         else:
-            document.problem(item, item_path, f"a pattern is a beginning and one star, such as user.*; is {key}")
+            document.problem(item, item_path, f"a pattern is a beginning and one star, such as user.*; is {quote(key)}")
     return Keys(frozenset(names), tuple(sorted(beginnings)))
 
 

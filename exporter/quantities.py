@@ -1,7 +1,8 @@
 """The text forms of a setting's value (sizes, durations, counts, addresses), each read by one parser.
 
 A parser takes the text that stands in a file, a variable or a flag and returns the value, or raises ValueError
-with what it would have liked to see ("must be ..."). All three go through the same parsers, so they allow the same.
+with what it would have liked to see ("must be ...") and, after "; ", what may have been meant. All three go through the
+same parsers, so they allow the same.
 """
 
 import argparse
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
+
+from exporter.documents import did_you_mean
 
 T = TypeVar("T")
 Parser = Callable[[str], T]
@@ -99,13 +102,18 @@ def between(parse: Parser[T], low: str, high: str) -> Parser[T]:
 
 def one_of(parse: Parser[T], *texts: str) -> Parser[T]:
     """`parse`, and the value that of one of `texts`."""
-    allowed = [parse(text) for text in texts]
+    allowed = {parse(text): text for text in texts}
 
     def chosen(text: str) -> T:
-        value = parse(text)
-        if value not in allowed:
-            raise ValueError(f"must be one of {', '.join(texts)}")
-        return value
+        try:
+            value = parse(text)
+        except ValueError:
+            meant = did_you_mean(text, texts)
+        else:
+            if value in allowed:
+                return value
+            meant = f"did you mean {allowed[min(allowed, key=lambda other: abs(other - value))]}?"  # type: ignore[operator]
+        raise ValueError(f"must be one of {', '.join(texts)}; {meant}")
 
     return chosen
 

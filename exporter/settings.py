@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
@@ -37,6 +37,7 @@ from exporter.settings_layers import (
     from_environment,
     from_flags,
 )
+from exporter.stamps import stamp
 
 S = TypeVar("S", bound=Struct)
 
@@ -68,7 +69,10 @@ class Verdict(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """Every setting; durations are seconds, sizes bytes. `config/postel.yaml` says what each one means."""
+    """Every setting; durations are seconds, sizes bytes. `config/postel.yaml` says what each one means.
+
+    `given` is what was written for each dotted key, and where.
+    """
 
     bind: Annotated[str, address]
     data_dir: Annotated[Path, path]
@@ -110,6 +114,7 @@ class Settings(Struct, frozen=True):
     max_cached_series: Count
     max_cached_resources: Count
     verdict: Verdict
+    given: tuple[tuple[str, Given], ...]
 
 
 def _fields(struct: type[Struct]) -> dict[str, Any]:
@@ -124,7 +129,7 @@ def _declared(struct: type[Struct], prefix: str = "") -> Iterator[tuple[str, Par
     for name, hint in _fields(struct).items():
         if _is_section(hint):
             yield from _declared(hint, f"{prefix}{name}.")
-        else:
+        elif get_origin(hint) is Annotated:
             yield prefix + name, get_args(hint)[1]
 
 
@@ -145,7 +150,8 @@ def load(
     environ = os.environ if environ is None else environ
     problems: list[str] = []
     packaged = Document("config/postel.yaml", files("config").joinpath("postel.yaml").read_bytes())
-    layers = [from_document(packaged, KEYS), _mounted(config, environ, problems)]
+    defaults = {key: found._replace(is_default=True) for key, found in from_document(packaged, KEYS).items()}
+    layers = [defaults, _mounted(config, environ, problems)]
     layers.append(from_environment(environ, KEYS, problems))
     layers.append(from_flags(flags or {}, KEYS, problems))
     given: Layer = {}
@@ -154,11 +160,11 @@ def load(
         given |= layer
         values |= {key: _parsed(key, text, problems) for key, text in layer.items()}
     if not problems:
-        values["attribute_overrides"] = _overrides(values, given, layers[0], problems)
+        _find_overrides(values, given, problems)
         problems += _contradictions(values, given)
     if problems:
         raise ConfigurationError(*problems)
-    return _built(Settings, values)
+    return _built(Settings, values | {"given": tuple(given.items())})
 
 
 def _mounted(config: Path | None, environ: Mapping[str, str], problems: list[str]) -> Layer:
@@ -182,20 +188,17 @@ def _parsed(key: str, given: Given, problems: list[str]) -> Any:
     except ValueError as error:
         # A database URL holds a password, and problems end up in logs.
         shown = "" if key == "database_url" else f"; is {given.text}"
-        problems.append(one_line(f"{given.origin}: {key}: {error}{shown}"))
+        problem, _, hint = str(error).partition("; ")
+        problems.append(one_line(f"{given.origin}: {key}: {problem}{shown}{hint and f', {hint}'}"))
     return None
 
 
-def _overrides(values: Mapping[str, Any], given: Layer, packaged: Layer, problems: list[str]) -> Path | None:
+def _find_overrides(values: Mapping[str, Any], given: Layer, problems: list[str]) -> None:
+    """Only the default may lead nowhere: the ConfigMap is optional, and may be made later."""
     key = "attribute_overrides"
     file: Path | None = values[key]
-    if file is None or file.is_file():
-        return file
-    if given[key] is packaged[key]:
-        # A subPath mount of an optional ConfigMap that does not exist leaves a folder of that name.
-        return None
-    problems.append(f"{given[key].origin}: {key}: no such file; is {file}")
-    return None
+    if file is not None and not given[key].is_default and stamp(file) is None:
+        problems.append(f"{given[key].origin}: {key}: no such file; is {file}")
 
 
 def _contradictions(values: Mapping[str, Any], given: Layer) -> Iterator[str]:

@@ -26,6 +26,7 @@ class Given(NamedTuple):
 
     text: str
     origin: str
+    is_default: bool = False
 
 
 Layer = dict[str, Given]

@@ -20,6 +20,7 @@ from exporter.errors import PostelError, ShuttingDown, StorageUnavailable
 from exporter.ingest import Ingest
 from exporter.maintenance import maintain
 from exporter.minutes import BEHIND, Minutes
+from exporter.overrides import LOOK_S, Overrides
 from exporter.partitions import Partitions
 from exporter.promotion import Promotion
 from exporter.quarantine import Quarantine
@@ -53,7 +54,9 @@ class Sidecar:
     """One process: its database connections, caches, writers and background work."""
 
     def __init__(self, settings: Settings, promotion: Promotion, database_url: str) -> None:
-        self.settings, self.database_url, self.promotion = settings, database_url, promotion
+        self.settings, self.database_url = settings, database_url
+        self.started_unix_nano = time.time_ns()
+        self.overrides = Overrides(settings.attribute_overrides, promotion)
         self.telemetry = Telemetry()
         timeout_s = settings.statement_timeout
         # The second one is for the minutes: nobody who stores waits for these.
@@ -74,6 +77,7 @@ class Sidecar:
         self._draining = self._is_owner = False
         self.admission = Admission(settings.max_inflight_bytes)
         self.telemetry.in_flight.set_function(lambda: self.admission.held_bytes)
+        self._watch_overrides()
 
     @property
     def ingest(self) -> Ingest:
@@ -84,9 +88,15 @@ class Sidecar:
             raise StorageUnavailable(self._unready)
         return self._ingest
 
+    @property
+    def promotion(self) -> Promotion:
+        """The attribute lists in force."""
+        return self.overrides.promotion
+
     def start(self) -> None:
         """Begin: the server answers at once, and takes bodies in as soon as the database is ready."""
         self._tasks.append(asyncio.create_task(self._live()))
+        self._repeat(LOOK_S, "attribute overrides", self._look)
 
     async def ready(self) -> Ingest:
         """What takes bodies in, as soon as it can."""
@@ -146,7 +156,7 @@ class Sidecar:
     async def _live(self) -> None:
         while True:
             try:
-                ingest, dimensions = await self._prepare()
+                ingest = await self._prepare()
                 break
             except PostelError as error:
                 if str(error) != self._unready:
@@ -163,7 +173,9 @@ class Sidecar:
             self.settings.request_deadline,
         )
         self._writers = [asyncio.create_task(_keep_on(writer)) for _ in range(self.settings.writers)]
-        self._watch(dimensions, writer)
+        self._watch(ingest, writer)
+        # The lists may have changed since it was made.
+        ingest.use(self.promotion)
         self._ingest = ingest
         log.info("ready")
         self._repeat(_ROUND_S, "verdicts", partial(self._share_verdicts, ingest))
@@ -188,11 +200,14 @@ class Sidecar:
 
         self._tasks.append(asyncio.create_task(rounds()))
 
-    def _watch(self, dimensions: Dimensions, writer: Writer) -> None:
+    def _watch(self, ingest: Ingest, writer: Writer) -> None:
         """Show what the parts know of themselves."""
 
         def last_commit_age() -> dict[str, float]:
             return {} if writer.committed_at is None else {"": time.monotonic() - writer.committed_at}
+
+        def cached() -> dict[str, float]:
+            return ingest.dimensions.sizes()
 
         def waited() -> dict[str, float]:
             return {"control": self._control.waited_s, "writing": self._writing.waited_s}
@@ -204,11 +219,25 @@ class Sidecar:
         watch(gauge, "partitions_ahead", "Whole partitions made ahead.", "signal", self._partitions.ahead)
         watch(gauge, "due_minutes", "Minutes that are to be computed.", "signal", lambda: self._minutes.due)
         watch(gauge, "quarantine_bytes", "Refused records.", "", lambda: {"": self._quarantine.size_bytes})
-        watch(gauge, "dimension_rows_cached", "Rows whose ids are cached.", "table", dimensions.sizes)
-        watch(counter, "dimension_rows_missed", "Rows looked for in the database.", "table", lambda: dimensions.missed)
-        watch(counter, "dimension_rows_created", "Rows that were new to it.", "table", lambda: dimensions.created)
+        watch(gauge, "dimension_rows_cached", "Rows whose ids are cached.", "table", cached)
+        missed, created = ingest.dimensions.missed, ingest.dimensions.created
+        watch(counter, "dimension_rows_missed", "Rows looked for in the database.", "table", lambda: missed)
+        watch(counter, "dimension_rows_created", "Rows that were new to it.", "table", lambda: created)
 
-    async def _prepare(self) -> tuple[Ingest, Dimensions]:
+    def _watch_overrides(self) -> None:
+        def in_force() -> dict[str, float]:
+            return {"": float(not overrides.state.problems)}
+
+        def loaded_at() -> dict[str, float]:
+            return {"": overrides.loaded_at}
+
+        watch, overrides = self.telemetry.watch, self.overrides
+        changes, good = "Changes of the file by what became of them.", "Whether a restart would read what is in force."
+        watch(COUNTER, "overrides_reloads", changes, "outcome", lambda: overrides.counts)
+        watch(GAUGE, "overrides_in_force", good, "", in_force)
+        watch(GAUGE, "overrides_loaded_timestamp_seconds", "When the file was last good.", "", loaded_at)
+
+    async def _prepare(self) -> Ingest:
         async with self._control.transaction() as connection:
             self._is_owner = bool(await connection.fetchval(query("migrations", "may-migrate")))
         if self._is_owner:
@@ -226,7 +255,11 @@ class Sidecar:
         count = self.telemetry.count
         ingest = Ingest(self.settings, self.promotion, dimensions, tell, self._queue, digest_key, count)
         await self._share_verdicts(ingest)
-        return ingest, dimensions
+        return ingest
+
+    async def _look(self) -> None:
+        if await self.overrides.look() and self._ingest is not None:
+            self._ingest.use(self.promotion)
 
     async def _index(self) -> None:
         await row_indexes.make(self.database_url, self.promotion)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from queries import cursors, formats, params
 from queries.answers import TimeWindow
+from queries.answers_config import Configuration
 from queries.database import ReadDatabase
 from queries.errors import QueryError
 from queries.formats import Form, ToOtlp
@@ -23,17 +24,22 @@ P = TypeVar("P", bound=params.Shown)
 Promoted = Callable[[], Mapping[str, Mapping[str, frozenset[str]]]]
 """What is promoted just now: signal -> key -> the types under which it is."""
 
+Configured = Callable[[], Configuration]
+"""What is in force just now."""
+
 NOT_COUNTED = Total(0, "gte")
 
 
 class Ask(Struct, Generic[P], frozen=True):
-    """A request: `given` are its parameters, `form` is the form of its answer, `promoted` tells what is promoted."""
+    """A request: `given` are its parameters, `form` is the form of its answer, `promoted` tells what is promoted, and
+    `configuration` all that is in force."""
 
     tails: Tails
     http: HttpRequest
     given: P
     form: Form
     promoted: Promoted
+    configuration: Configured
 
     @property
     def database(self) -> ReadDatabase:
@@ -125,12 +131,12 @@ class Endpoint(Struct, frozen=True):
     handler: Handler
     deprecated: bool = False
 
-    async def answer(self, tails: Tails, http: HttpRequest, promoted: Promoted) -> Response:
+    async def answer(self, tails: Tails, http: HttpRequest, promoted: Promoted, configuration: Configured) -> Response:
         """The answer to a request. Raises QueryError and Unavailable."""
         given = params.read(self.search, http.query_params.multi_items())
         allowed = params.formats_of(self.search)
         form = formats.chosen(given.format, http.headers.get("accept", ""), allowed)
-        answer = await self.handler(Ask(tails, http, given, form, promoted))
+        answer = await self.handler(Ask(tails, http, given, form, promoted, configuration))
         if self.deprecated:
             answer.headers["deprecation"] = "true"
         return answer

@@ -219,6 +219,12 @@ class PointSearch(Serviced, kw_only=True):
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
+class ConfigSearch(Shown, kw_only=True):
+    """GET /api/config."""
+
+    format: Annotated[str | None, one_of(JSON, TEXT)] = None
+
+
 class AttributeSearch(Serviced, kw_only=True):
     """GET /api/attributes."""
 

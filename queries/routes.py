@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from exporter.errors import Unavailable
-from queries.asking import Endpoint, Promoted
-from queries.endpoints import attributes, logs, metrics, openapi, services, tails, traces
+from queries.asking import Configured, Endpoint, Promoted
+from queries.endpoints import attributes, config, logs, metrics, openapi, services, tails, traces
 from queries.errors import NotFound, QueryError, QueryTimeout, shape
 from queries.formats import respond
 from queries.tails import Tails
@@ -23,6 +23,7 @@ _DATA: tuple[Endpoint, ...] = (
     *metrics.ENDPOINTS,
     *services.ENDPOINTS,
     *attributes.ENDPOINTS,
+    *config.ENDPOINTS,
 )
 ENDPOINTS = (*_DATA, openapi.describing(_DATA))
 Answer = Callable[[Tails, HttpRequest], Awaitable[Response]]
@@ -31,10 +32,15 @@ log = logging.getLogger("postel")
 _RETRY = {"retry-after": "1"}
 
 
-def routes(reading: Tails, promoted: Promoted) -> list[Route]:
-    """The routes, to be mounted under /api and /api/v2; `promoted` tells what is promoted just now."""
+def routes(reading: Tails, promoted: Promoted, configuration: Configured) -> list[Route]:
+    """The routes, to be mounted under /api and /api/v2; `promoted` tells what is promoted just now, `configuration` all
+    that is in force."""
+
+    def answering(found: Endpoint) -> Answer:
+        return partial(found.answer, promoted=promoted, configuration=configuration)
+
     return [
-        *(Route(found.path, _answering(partial(found.answer, promoted=promoted), reading)) for found in ENDPOINTS),
+        *(Route(found.path, _answering(answering(found), reading)) for found in ENDPOINTS),
         Route("/{path:path}", _answering(_unknown, reading)),
     ]
 

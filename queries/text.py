@@ -5,9 +5,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from queries import answers, text_records
+from queries import answers, answers_config, text_records
 from queries.text_cells import Style, wrapped
 from queries.text_closing import closing
+from queries.text_config import configuration
 from queries.text_series import series
 from queries.text_tables import Lines, any_records, is_records, scalars
 from queries.text_waterfall import waterfall
@@ -22,7 +23,12 @@ _DRAWINGS: dict[type[Struct], Lines] = {
 
 def draw(content: Struct, style: Style) -> str:
     """An answer as lines of text, none of them wider than the terminal."""
-    lines = waterfall(content, style) if isinstance(content, answers.WholeTrace) else _listed(content, style)
+    if isinstance(content, answers.WholeTrace):
+        lines = waterfall(content, style)
+    elif isinstance(content, answers_config.Configuration):
+        lines = configuration(content, style)
+    else:
+        lines = _listed(content, style)
     return "".join(f"{text}\n" for text in lines)
 
 

@@ -138,7 +138,7 @@ def test_a_row_in_use_is_confirmed_and_a_pruned_one_made_again(store: str) -> No
         await send(running, *spans(span(1, 2, NOW), resource=resource))
         confirmed = "SELECT count(*) AS n FROM otel_resources_dim WHERE last_seen > now() - INTERVAL '1 minute'"
         assert await asyncio.to_thread(ask, store, confirmed) == [{"n": 0}], "trusted for a while"
-        running.ingest._dimensions._born -= 4000
+        running.ingest.dimensions._born -= 4000
         await send(running, *spans(span(1, 3, NOW), resource=resource))
         assert await asyncio.to_thread(ask, store, confirmed) == [{"n": 1}]
 
@@ -146,7 +146,7 @@ def test_a_row_in_use_is_confirmed_and_a_pruned_one_made_again(store: str) -> No
         async with running._control.transaction() as connection:
             assert [await prune(connection, kind, 86_400) for kind in KINDS] == [1, 1, 0, 2, 0, 0]
         assert await asyncio.to_thread(ask, store, "SELECT value FROM otel_resource_attrs_string") == []
-        running.ingest._dimensions._born -= 4000
+        running.ingest.dimensions._born -= 4000
         await send(running, *spans(span(1, 4, NOW, has={"http.request.method": "GET"}), resource=resource))
 
     run(store, session)

@@ -109,9 +109,13 @@ def test_a_base_has_no_promote_and_no_drop(tmp_path: Path) -> None:
         load("", tmp_path, base="drop: {logs: [a]}")
 
 
-def test_files_that_are_not_there_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"overrides\.yaml: cannot be read: No such file"):
-        promotion.load(overrides=tmp_path / "overrides.yaml")
+def test_overrides_that_are_not_there_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for nothing in ("overrides.yaml", "folder", "folder/overrides.yaml"):
+        assert promotion.load(overrides=tmp_path / nothing) == promotion.load()
+
+
+def test_a_base_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"base\.yaml: cannot be read: No such file"):
         promotion.load(base=tmp_path / "base.yaml")
 

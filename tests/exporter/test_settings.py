@@ -128,7 +128,8 @@ def test_variables_of_kubernetes_services_are_no_settings() -> None:
 
 
 def test_overrides_may_be_missing_only_by_default(tmp_path: Path) -> None:
-    assert settings.load(environ={}).attribute_overrides is None
+    default = settings.load(environ={}).attribute_overrides
+    assert default is not None and not default.exists()
     file = tmp_path / "overrides.yaml"
     file.write_text("")
     assert settings.load(environ={"POSTEL_ATTRIBUTE_OVERRIDES": str(file)}).attribute_overrides == file

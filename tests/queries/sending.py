@@ -11,11 +11,17 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from queries.answers_config import Configuration
 from tests.queries.samples import attributes
 from tests.running import Server
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
+
+
+def unasked() -> Configuration:
+    """In place of a configuration, where no test asks for one."""
+    raise AssertionError("somebody asked for the configuration")
 
 
 def span(number: int, start: int, *, trace: bytes | None = None, error: bool = False, **fields: Any) -> Span:

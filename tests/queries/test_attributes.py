@@ -16,7 +16,7 @@ from queries.database import ReadDatabase
 from queries.routes import routes
 from queries.tails import Tails
 from tests.queries.samples import ODD, attributes, spans
-from tests.queries.sending import ago, get, send_logs, send_points, send_spans, span
+from tests.queries.sending import ago, get, send_logs, send_points, send_spans, span, unasked
 from tests.queries.test_paging import walk
 from tests.running import Server
 
@@ -216,7 +216,7 @@ def asking(database_url: str, promoted: Promoted, *paths: str) -> list[Any]:
 
     async def session() -> list[Any]:
         database = ReadDatabase(database_url, load(environ={}))
-        transport = httpx.ASGITransport(Starlette(routes=routes(Tails(database, 3600), promoted)))
+        transport = httpx.ASGITransport(Starlette(routes=routes(Tails(database, 3600), promoted, unasked)))
         async with httpx.AsyncClient(transport=transport, base_url="http://test", verify=False) as client:
             found = [(await client.get(path)).json() for path in paths]
         await database.close()

@@ -1,0 +1,55 @@
+"""What `/api/config` answers: what a sidecar has in force, without its secrets."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from exporter.promotion import OWNERS, TYPES, Promotion
+from exporter.settings import Settings
+from exporter.sidecar import Sidecar
+from queries.answers_config import Configuration, Overrides, OwnerLists, SettingInForce
+
+_NANO = 1_000_000_000
+_DATABASE = re.compile(r"(postgres(?:ql)?://)(?:[^@/?#]*@)?([\w.:,\[\]%-]*(?:/[^?#@]*)?)(?:\?[^@#]*)?", re.ASCII)
+"""The parts of a URL without its user and password, and what its query may repeat of these."""
+
+
+def configuration(sidecar: Sidecar) -> Configuration:
+    """What is in force just now."""
+    overrides = sidecar.overrides
+    return Configuration(
+        _moment(sidecar.started_unix_nano),
+        sidecar.started_unix_nano,
+        _moment(overrides.since_unix_nano),
+        overrides.since_unix_nano,
+        Overrides(str(overrides.path) if overrides.path else None, overrides.state.name, [*overrides.state.problems]),
+        list(_lists(overrides.promotion)),
+        list(_settings(sidecar.settings)),
+    )
+
+
+def _moment(unix_nano: int) -> datetime:
+    return datetime.fromtimestamp(unix_nano / _NANO, UTC)
+
+
+def _lists(promotion: Promotion) -> Iterator[OwnerLists]:
+    for owner in OWNERS:
+        promoted = sorted(promotion.promoted[owner].items())
+        by_type = {name: [key for key, types in promoted if name in types] for name in TYPES}
+        drops = promotion.dropped(owner)
+        dropped = [*sorted(drops.names), *(f"{beginning}*" for beginning in drops.beginnings)]
+        yield OwnerLists(owner, {name: keys for name, keys in by_type.items() if keys}, dropped)
+
+
+def _settings(settings: Settings) -> Iterator[SettingInForce]:
+    for key, (text, origin, is_default) in settings.given:
+        shown = without_password(text) if key == "database_url" else text
+        yield SettingInForce(key, shown, None if is_default else origin)
+
+
+def without_password(url: str) -> str:
+    """A database's URL without user, password and options; of one that is not plain, only what it is."""
+    found = _DATABASE.fullmatch(url)
+    if found is None:
+        return url if url == "none" else "postgresql://…"
+    return found[1] + found[2]

@@ -1,0 +1,44 @@
+"""What the API answers about the configuration in force."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class Overrides(Struct):
+    """The administrator's file. `state` is `in_force`, `absent` or `refused`; `problems` says why what is in force is
+    not what the file says now, naming places in it and nothing that stands there."""
+
+    file: str | None
+    state: str
+    problems: list[str]
+
+
+class OwnerLists(Struct):
+    """What is promoted, by type, and what is dropped of one owner's attributes; `user.*` is all that begin so."""
+
+    owner: str
+    promoted: dict[str, list[str]]
+    dropped: list[str]
+
+
+class SettingInForce(Struct):
+    """A setting as it was written, and where: `file:line`, a variable or a flag; null where it is the default."""
+
+    key: str
+    value: str
+    origin: str | None
+
+
+class Configuration(Struct):
+    """GET /api/config: the attribute lists, in force since `lists_since`, and the settings, since `started`."""
+
+    records: ClassVar[str] = "settings"
+    started: datetime
+    started_unix_nano: int
+    lists_since: datetime
+    lists_since_unix_nano: int
+    overrides: Overrides
+    lists: list[OwnerLists]
+    settings: list[SettingInForce]
