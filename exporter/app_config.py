@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from exporter.promotion import OWNERS, TYPES, Promotion
 from exporter.settings import Settings
 from exporter.sidecar import Sidecar
-from queries.answers_config import Configuration, Overrides, OwnerLists, SettingInForce
+from queries.answers_config import Configuration, Overrides, OwnerLists, PromotedKeys, SettingInForce
 
 _NANO = 1_000_000_000
 _DATABASE = re.compile(r"(postgres(?:ql)?://)(?:[^@/?#]*@)?([\w.:,\[\]%-]*(?:/[^?#@]*)?)(?:\?[^@#]*)?", re.ASCII)
@@ -35,14 +35,14 @@ def _moment(unix_nano: int) -> datetime:
 def _lists(promotion: Promotion) -> Iterator[OwnerLists]:
     for owner in OWNERS:
         promoted = sorted(promotion.promoted[owner].items())
-        by_type = {name: [key for key, types in promoted if name in types] for name in TYPES}
+        by_type = PromotedKeys(**{name: [key for key, types in promoted if name in types] for name in TYPES})
         drops = promotion.dropped(owner)
         dropped = [*sorted(drops.names), *(f"{beginning}*" for beginning in drops.beginnings)]
-        yield OwnerLists(owner, {name: keys for name, keys in by_type.items() if keys}, dropped)
+        yield OwnerLists(owner, by_type, dropped)
 
 
 def _settings(settings: Settings) -> Iterator[SettingInForce]:
-    for key, (text, origin, is_default) in settings.given:
+    for key, (text, origin, is_default) in sorted(settings.given):
         shown = without_password(text) if key == "database_url" else text
         yield SettingInForce(key, shown, None if is_default else origin)
 

@@ -15,11 +15,21 @@ class Overrides(Struct):
     problems: list[str]
 
 
+class PromotedKeys(Struct):
+    """Attribute keys by the type of the values that are promoted."""
+
+    string: list[str]
+    int: list[str]
+    double: list[str]
+    bool: list[str]
+    bytes: list[str]
+
+
 class OwnerLists(Struct):
-    """What is promoted, by type, and what is dropped of one owner's attributes; `user.*` is all that begin so."""
+    """What is promoted and what is dropped of one owner's attributes; `user.*` is all that begin so."""
 
     owner: str
-    promoted: dict[str, list[str]]
+    promoted: PromotedKeys
     dropped: list[str]
 
 

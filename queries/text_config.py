@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from queries import text_values as values
 from queries.answers_config import Configuration, OwnerLists
 from queries.text_cells import BOLD, RED, Cell, Style, clean, line, wrapped
@@ -24,7 +26,7 @@ def configuration(content: Configuration, style: Style) -> list[str]:
 
 
 def _lists(found: OwnerLists, style: Style) -> Iterator[str]:
-    for name, keys in (*found.promoted.items(), ("dropped", found.dropped)):
+    for name, keys in (*structs.asdict(found.promoted).items(), ("dropped", found.dropped)):
         if keys:
-            shown = f"{found.owner} {name}: {', '.join(map(clean, keys))}"
+            shown = f"{clean(f'{found.owner} {name}')}: {', '.join(map(clean, keys))}"
             yield from (f"{'  ' if rest else ''}{text}" for rest, text in enumerate(wrapped(shown, style.width - 2)))

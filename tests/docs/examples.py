@@ -73,6 +73,7 @@ EXAMPLES: Final = MappingProxyType(
         ),
         "/attributes": (Example("/attributes?signal=spans&format=text"), Example("/attributes?signal=resource")),
         "/attributes/{key:path}/values": (Example("/attributes/http.route/values?signal=spans"),),
+        "/config": (Example("/config", "Attribute lists, the overrides file and every setting, without secrets:"),),
         "/openapi.json": (
             Example("/openapi.json", "For Swagger UI, Postman and generators of clients:", most_lines=10),
         ),

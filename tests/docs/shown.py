@@ -55,8 +55,9 @@ class Shown:
         return self._log_ids.setdefault(found, str(_FIRST_LOG_ID + len(self._log_ids)))
 
     def _nano(self, found: re.Match[str]) -> str:
-        nano = int(found[0])
-        return str(nano - self._now + SHOWN_AT) if abs(nano - self._now) < 2 * _DAY else found[0]
+        ago = self._now - int(found[0])
+        # What is later is told by the clock of the machine.
+        return str(SHOWN_AT - max(ago, 0)) if abs(ago) < 2 * _DAY else found[0]
 
     def _time(self, found: re.Match[str]) -> str:
         day, between, clock, _ = found.groups()

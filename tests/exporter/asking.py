@@ -54,7 +54,7 @@ class Postel(Struct):
 async def postel(url: str, settings: Mapping[str, str] | None = None, *, ready: bool = True) -> AsyncIterator[Postel]:
     """The application on a database until the block ends; `settings` are POSTEL_* variables without the prefix."""
     chosen = load(environ={f"POSTEL_{name}": text for name, text in (settings or {}).items()})
-    sidecar = Sidecar(chosen, promotion.load(), url)
+    sidecar = Sidecar(chosen, promotion.load(overrides=chosen.attribute_overrides), url)
     app = create_app(sidecar, Tokens(sidecar.settings))
     transport = httpx.ASGITransport(app)
     async with (

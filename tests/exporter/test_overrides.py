@@ -21,6 +21,7 @@ from exporter.ingest import Ingest
 from exporter.overrides import ABSENT, IN_FORCE, REFUSED, Overrides
 from exporter.promotion import OWNERS, Promotion
 from exporter.sidecar import Sidecar
+from exporter.telemetry import Telemetry
 from tests.exporter.mounting import Mount
 from tests.exporter.sending import attributes, gauge, log, logs, metrics, point, run, send, span, spans
 from tests.sql.rows import ask
@@ -199,6 +200,23 @@ def test_a_file_that_is_still_written_waits(mount: Mount, monkeypatch: pytest.Mo
     assert not look(watched) and watched.state == module.State(IN_FORCE)
 
 
+def test_a_file_that_changes_while_it_is_read_waits(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
+    mount.put(DROPS)
+    watched = watching(mount.file)
+
+    def load(overrides: Path) -> Promotion:
+        found = promotion.load(overrides=overrides)
+        mount.file.write_text(DROPS + "# and one more line\n")
+        return found
+
+    mount.file.write_text("")
+    monkeypatch.setattr(module, "load", load)
+    assert not look(watched)
+    monkeypatch.undo()
+    assert "password" in watched.promotion.dropped("logs")
+    assert not look(watched) and watched.state == module.State(IN_FORCE)
+
+
 def test_what_cannot_be_seen_is_refused(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may not look into the folder does not know that nothing is there."""
     mount.put(DROPS)
@@ -314,9 +332,14 @@ def test_a_request_under_way_keeps_its_lists_and_teaches_nothing(store: str, tmp
 
 def test_lists_that_changed_before_the_database_came_are_those_of_the_first_request(store: str, tmp_path: Path) -> None:
     async def session(running: Sidecar) -> None:
-        running._ingest = None
-        running.overrides.promotion = dropping(tmp_path)
-        await running._look()
+        share = running._share_verdicts
+
+        async def meanwhile(ingest: Ingest) -> None:
+            await share(ingest)
+            running.overrides.promotion = dropping(tmp_path)
+
+        running._share_verdicts = meanwhile  # type: ignore[method-assign]
+        running.telemetry = Telemetry()
         await running._live()
         for body in bodies(1, SECRET):
             await send(running, *body)
