@@ -23,8 +23,9 @@ _SYNONYMS = {"trace": "spans", "traces": "spans", "float": "double", "number": "
 
 def did_you_mean(word: str, legal: Collection[str]) -> str:
     """A question that ends an error about an unknown name: the nearest legal one, whatever the distance."""
-    meant = _SYNONYMS.get(word.lower(), word)
-    return f"did you mean {get_close_matches(meant, sorted(legal), n=1, cutoff=0.0)[0]}?"
+    known = {other: name for other, name in _SYNONYMS.items() if name in legal} | {name: name for name in legal}
+    nearest = get_close_matches(word, sorted(known), n=1, cutoff=0.0)[0]
+    return f"did you mean {known.get(word.lower(), known[nearest])}?"
 
 
 def one_line(text: str) -> str:

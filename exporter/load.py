@@ -18,6 +18,7 @@ import httpx
 
 from exporter import flags
 from exporter.client import DEFAULT_URL, add_flags, check_url, open_client, read_token
+from exporter.documents import did_you_mean
 from exporter.errors import ConfigurationError
 from exporter.load_sender import Body, Sender, Tally, encode
 from exporter.otlp.http import Encoding
@@ -223,7 +224,8 @@ def options_from(args: argparse.Namespace) -> LoadOptions:
     problems = check_url(args.url)
     signals, unknown = _signals(args.signals.split(","))
     if unknown or not signals:
-        problems.append(f"--signals: {args.signals!r} must be of {', '.join(SIGNALS)}, separated by commas")
+        meant = f", {did_you_mean(min(unknown), SIGNALS)}" if unknown else ""
+        problems.append(f"--signals: {args.signals!r} must be of {', '.join(SIGNALS)}, separated by commas{meant}")
     token, unreadable = read_token(args.token_file)
     problems += unreadable
     if problems:

@@ -89,6 +89,32 @@ def test_bad_usage_is_one_line_and_exit_code_2(arguments: list[str], named: str)
     assert named in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["sevre"], "argument COMMAND: 'sevre' is unknown, did you mean serve?"),
+        (["serve", "--bnid", "a:1"], "--bnid is unknown, did you mean --bind?"),
+        (["serve", "--database_url=x"], "--database_url is unknown, did you mean --database-url?"),
+        (
+            ["serve", "--attribute-overrides", "x"],
+            "--attribute-overrides is no flag of this command: set POSTEL_ATTRIBUTE_OVERRIDES, or attribute_overrides "
+            "in the file of --config",
+        ),
+        (
+            ["serve", "--retention-spans", "7d"],
+            "--retention-spans is no flag of this command: set POSTEL_RETENTION_SPANS, or retention.spans in the file "
+            "of --config",
+        ),
+        (["export", "--signal", "tracs"], "argument --signal: 'tracs' is unknown, did you mean spans?"),
+        (["load", "--signals", "traces,lgos"], "did you mean logs?"),
+    ],
+)
+def test_what_is_unknown_ends_in_what_was_meant(arguments: list[str], meant: str) -> None:
+    done = postel(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"{meant}\n")
+
+
 class Stub(ModuleType):
     """Stands in for a module that a command imports when it runs; keeps what it was called with."""
 

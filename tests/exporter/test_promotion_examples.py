@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from exporter import promotion
+from exporter import promotion, settings
 from exporter.promotion import TYPES, Promotion
 
 BASE = """\
@@ -165,6 +165,28 @@ receiver:
         - sensitive.password
 """
 
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: ollyscale-receiver
+spec:
+  template:
+    spec:
+      containers:
+      - name: receiver
+        volumeMounts:
+        - name: attribute-overrides
+          mountPath: /config/attribute-overrides.yaml
+          subPath: attribute-overrides.yaml
+          readOnly: true
+      volumes:
+      - name: attribute-overrides
+        configMap:
+          name: ollyscale-attribute-overrides
+          optional: true  # Optional - falls back to base config only
+"""
+
 
 def overridden(text: str, folder: Path) -> Promotion:
     """The packaged base list with these overrides."""
@@ -213,3 +235,8 @@ def test_helm_values_give_a_document_that_loads(tmp_path: Path) -> None:
     found = overridden(text, tmp_path)
     assert_promotes(found, {"spans": {"string": ["custom.request_id", "custom.user_id"]}})
     assert found.dropped("logs").names == {"sensitive.password"}
+
+
+def test_the_deployment_mounts_it_where_it_is_looked_for() -> None:
+    (container,) = yaml.safe_load(DEPLOYMENT)["spec"]["template"]["spec"]["containers"]
+    assert [str(settings.load(environ={}).attribute_overrides)] == [m["mountPath"] for m in container["volumeMounts"]]

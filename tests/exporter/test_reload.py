@@ -25,6 +25,7 @@ FLIPS = 20
 def until(server: Server, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """/api/config, as soon as something holds of it."""
     deadline = time.monotonic() + LOOKED_S
+    found: dict[str, Any]
     while not holds(found := server.get("/api/config").json()):
         assert time.monotonic() < deadline, found["overrides"]
         time.sleep(0.05)
