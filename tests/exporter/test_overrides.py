@@ -16,6 +16,7 @@ import pytest
 from exporter import overrides as module
 from exporter import promotion
 from exporter.database import Database
+from exporter.documents import did_you_mean
 from exporter.errors import ConfigurationError
 from exporter.ingest import Ingest
 from exporter.overrides import ABSENT, IN_FORCE, REFUSED, Overrides
@@ -124,7 +125,7 @@ def test_check_config_quotes_what_stands_there(mount: Mount) -> None:
         promotion.load(overrides=mount.file)
     assert caught.value.problems == (
         f"{mount.file}:1: drop.logs[0]: a pattern is a beginning and one star, such as user.*; is {SECRET}*x",
-        f"{mount.file}:1: drop.{SECRET}: unknown key, did you mean metrics?",
+        f"{mount.file}:1: drop.{SECRET}: unknown key, {did_you_mean(SECRET, OWNERS)}",
         f"{mount.file}:2: promote.logs: must be a mapping of string, int, double, bool, bytes; is a list",
     )
     assert caught.value.unquoted == tuple(
