@@ -21,6 +21,7 @@ from exporter.quantities import parsed_by, seconds
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "load": ("exporter.load", "send generated OTLP at a rate, with progress"),
+        "hash": ("exporter.hashing", "print what a value of a hashed attribute is stored as"),
         "export": ("exporter.export", "write what is stored as OTLP/JSON, one export request a line"),
     }
 )
@@ -146,7 +147,9 @@ def _check_config(args: argparse.Namespace) -> int:
     check_tls(settings)
     promoted, dropped = (sum(map(len, part.values())) for part in (lists.promoted, lists.drops))
     overrides = settings.attribute_overrides or "none"
-    print(f"configuration is good: {promoted} attributes promoted, {dropped} dropped, overrides: {overrides}")
+    rules = 0 if lists.bodies is None else len(lists.bodies)
+    removed = f"{dropped} dropped, {len(lists.hashed)} hashed, {rules} rules for log bodies"
+    print(f"configuration is good: {promoted} attributes promoted, {removed}, overrides: {overrides}")
     return 0
 
 

@@ -20,7 +20,8 @@ from exporter.errors import BadData, StorageUnavailable
 from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.anyvalue import escape_nul, identity, key_hash, to_json
 from exporter.otlp.records import AnyValue, Codec, Opaque, ScopeRecords
-from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Keys, Promotion
+from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Promotion
+from exporter.redaction import Redaction
 from sql import query
 
 _TRUST_S = 3000
@@ -176,15 +177,15 @@ class Dimensions:
         entries: dict[_Place, Entry] = {}
         for place in places:
             _, raw, schema_url, kind = place
-            dropped = promotion.dropped(RESOURCE if kind is RESOURCES else SCOPE)
+            redaction = promotion.redaction(RESOURCE if kind is RESOURCES else SCOPE)
             make = _resource_row if kind is RESOURCES else _scope_row
             entries[place] = Entry(
-                *await compute(len(raw) > LONG_BYTES, make, codec, raw, schema_url, dropped, self._limits)
+                *await compute(len(raw) > LONG_BYTES, make, codec, raw, schema_url, redaction, self._limits)
             )
         await self.ensure(kind, {entry.hash: entry for entry in entries.values()}, promotion)
         known = {place: (self._ids[kind][entry.hash], entry.hash) for place, entry in entries.items()}
-        if not dropped:
-            # The bytes hold what is dropped: nothing may keep them.
+        if redaction is None:
+            # The bytes hold what is dropped or hashed: nothing may keep them.
             self._opaque |= known
         return known
 
@@ -293,9 +294,11 @@ async def _store_promoted(
         await connection.execute(statement, *map(list, zip(*values, strict=True)))
 
 
-def _resource_row(codec: Codec, raw: Opaque, schema_url: str, dropped: Keys, limits: Limits) -> tuple[bytes, Row]:
+def _resource_row(
+    codec: Codec, raw: Opaque, schema_url: str, redaction: Redaction | None, limits: Limits
+) -> tuple[bytes, Row]:
     resource = codec.resource(raw)
-    attributes, cut = settle(codec, resource.attributes, dropped, limits)
+    attributes, cut = settle(codec, resource.attributes, redaction, limits)
     entities: list[AnyValue] = [
         {"schemaUrl": e.schema_url, "type": e.type, "idKeys": [*e.id_keys], "descriptionKeys": [*e.description_keys]}
         for e in resource.entity_refs
@@ -317,9 +320,11 @@ def _text(value: AnyValue) -> str | None:
     return value if value is None else escape_nul(value if isinstance(value, str) else to_json(value).decode())
 
 
-def _scope_row(codec: Codec, raw: Opaque, schema_url: str, dropped: Keys, limits: Limits) -> tuple[bytes, Row]:
+def _scope_row(
+    codec: Codec, raw: Opaque, schema_url: str, redaction: Redaction | None, limits: Limits
+) -> tuple[bytes, Row]:
     scope = codec.scope(raw)
-    attributes, cut = settle(codec, scope.attributes, dropped, limits)
+    attributes, cut = settle(codec, scope.attributes, redaction, limits)
     count = scope.dropped_attributes_count + cut
     columns = (
         escape_nul(scope.name),

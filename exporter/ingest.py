@@ -10,12 +10,11 @@ import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import partial, reduce
-from operator import or_
+from functools import partial
 from typing import Any
 
 from exporter.admission import Visit
-from exporter.attributes import Limits, redact
+from exporter.attributes import Limits
 from exporter.batch import Batch, Find, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
 from exporter.dimensions import Dimensions, Entry, Kind
@@ -28,7 +27,8 @@ from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
 from exporter.otlp.records import LOGS, METRICS, SPANS, Bounds, Codec, Refusal, ScopeRecords
 from exporter.place import RECORD, Intake, Part, Receipts, Window
-from exporter.promotion import OWNERS, Promotion
+from exporter.promotion import Promotion
+from exporter.redaction_bodies import SEARCHED_BYTES
 from exporter.settings import Settings
 from exporter.slices import NOWHERE, parts, refuse, slices
 from exporter.stretches import of_times
@@ -59,7 +59,7 @@ class Ingest:
         digest_key: bytes,
         count: Callable[[Batch, Outcome, dict[str, int]], None],
     ) -> None:
-        self._settings, self.promotion = settings, promotion
+        self._settings, self.promotion = settings, promotion.keyed(digest_key)
         self._dimensions, self._tell, self._queue = dimensions, tell, queue
         self._digest_key, self._count = digest_key, count
         limits = Limits(settings.max_attributes, settings.max_attribute_value_bytes)
@@ -74,7 +74,6 @@ class Ingest:
         self.decoding = Turnstile()
         """Who has the turn has the caches and verdicts for itself: one body after the other, so that what the first one
         teaches the next ones know; long ones let others pass between two slices."""
-        self._dropped = reduce(or_, map(promotion.dropped, OWNERS))
 
     async def take(
         self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes, visit: Visit | None = None
@@ -149,7 +148,7 @@ class Ingest:
 
     async def _decode(self, signal: Signal, codec: Codec, body: bytes, digest: bytes, client: Hashable) -> Batch:
         # Whatever the bytes are made of, nobody else waits for long ones.
-        is_long = len(body) > LONG_BYTES
+        is_long = len(body) > (SEARCHED_BYTES if signal is self.logs and self.promotion.bodies else LONG_BYTES)
         turn = partial(self.decoding.turn, client)
         async with turn():
             self._trim()
@@ -170,18 +169,13 @@ class Ingest:
             position += sum(len(group.records) for group in groups) * RECORD
         if signal.cardinality is not None and signal.cardinality.untold:
             await self._tell(signal.cardinality)
-        refusals = await compute(is_long, self._redacted, [*codec.findings.refusals, *intake.refusals])
+        refusals = await compute(is_long, _redacted, intake, [*codec.findings.refusals, *intake.refusals])
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.
             digest = os.urandom(32)
         find = partial(self._find, signal, type(codec), body)
         done = asyncio.get_running_loop().create_future()
         return await compute(is_long, _new_batch, signal, digest, rows, refusals, intake, len(body), find, done)
-
-    def _redacted(self, refusals: list[Refusal]) -> list[Refusal]:
-        for refusal in refusals:
-            refusal.record = redact(refusal.record, self._dropped)
-        return refusals
 
     async def _find(
         self,
@@ -204,7 +198,7 @@ class Ingest:
                 await compute(is_long, _refuse_found, signal, intake, group, [(o, o - position) for o in some], like)
                 position = end
             await asyncio.sleep(0)
-        return await compute(is_long, self._redacted, intake.refusals)
+        return await compute(is_long, _redacted, intake, intake.refusals)
 
     async def _build(
         self, signal: Signal, intake: Intake, chunk: list[Part], rows: list[list[Row]], turn: Turn, is_long: bool
@@ -277,6 +271,13 @@ class Ingest:
         self.traces.cardinality.trim()
         self.logs.cardinality.trim()
         self.metrics.trim()
+
+
+def _redacted(intake: Intake, refusals: list[Refusal]) -> list[Refusal]:
+    if (refused := intake.promotion.refused) is not None:
+        for refusal in refusals:
+            refusal.record = refused.redact(intake.signal, refusal.record)
+    return refusals
 
 
 def _refuse_found(
