@@ -65,7 +65,9 @@ def test_a_pattern_drops_all_that_begin_so(tmp_path: Path) -> None:
 
 
 def test_what_is_hashed_is_a_string_and_promoted_as_one(tmp_path: Path) -> None:
-    overrides = "promote: {spans: {int: [user.id, a], double: [shop.x]}}\ndrop: {spans: [a], hash: [user.id, a, shop.*]}"
+    overrides = (
+        "promote: {spans: {int: [user.id, a], double: [shop.x]}}\ndrop: {spans: [a], hash: [user.id, a, shop.*]}"
+    )
     found = load(overrides, tmp_path)
     assert found.hashed == Keys(frozenset({"user.id", "a"}), ("shop.",))
     assert found.promoted_types("spans", "user.id") == found.promoted_types("spans", "shop.x") == {"string"}
@@ -80,7 +82,8 @@ def test_an_owner_without_a_list_is_let_alone(tmp_path: Path) -> None:
     found = load("drop: {logs: [a], log_body: [b, {key: c}]}", tmp_path).keyed(b"k")
     assert [owner for owner in OWNERS if found.redaction(owner) is not None] == ["logs"]
     assert found.bodies is not None
-    assert ([rule.pattern for rule in found.bodies.expressions], found.bodies.members.names) == (["b"], {"c"})
+    assert [rule.pattern for rule in found.bodies.expressions] == ["b"]
+    assert found.bodies.members.names == {"c"}
     assert promotion.load().keyed(b"k").refused is None
 
 
