@@ -7,7 +7,9 @@ Source: docs/redaction.md; docs/decisions/0021-redaction.md; RFC 7693 (BLAKE2).
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from msgspec import Struct, field
 
@@ -17,7 +19,8 @@ from exporter.otlp.records import AnyValue, Codec, KeyValue, Opaque
 _NOTHING: frozenset[str] = frozenset()
 _VALUE_BYTES, _SEAL_BYTES = 10, 6
 _HASH_CHARACTERS = 2 * (_VALUE_BYTES + _SEAL_BYTES)
-_MAX_UNTOUCHED, _MAX_UNTOUCHED_BYTES = 20_000, 1024
+_MAX_UNTOUCHED, _MAX_UNTOUCHED_BYTES, _MAX_FATES = 20_000, 1024, 10_000
+KEPT, HASHED, DROPPED = 1, 2, 3
 
 
 class Keys(Struct, frozen=True):
@@ -73,22 +76,28 @@ class Redaction(Struct, frozen=True):
     hasher: Hasher | None = None
     _untouched: dict[type[Codec], set[Opaque]] = field(default_factory=dict)
     """Short attributes that may be stored, by their bytes: most come again."""
+    _fates: dict[str, int] = field(default_factory=dict)
+    """What becomes of the keys that were asked for."""
+    _secret: bytes = field(default_factory=partial(os.urandom, 32))
 
     def opaque(self, codec: Codec, raws: Sequence[Opaque]) -> Sequence[Opaque]:
         """Opaque attributes as they may be stored, in the codec's own encoding. Raises UndecodableBody."""
         untouched = self._untouched.get(type(codec))
         if untouched is None:
             untouched = self._untouched[type(codec)] = set()
+        # A protobuf message makes its attributes anew each time somebody looks.
+        raws = raws[:]
         if untouched.issuperset(raws):
             return raws
         found: list[Opaque] = []
         for raw in raws:
             if raw not in untouched:
                 key = codec.attribute_key(raw)
-                if self.drops(key):
+                fate = self._fates.get(key) or self.fate(key)
+                if fate == DROPPED:
                     continue
-                if self.hasher is not None and key in self.hashed:
-                    raw = codec.text_attribute(key, self.hasher.hash(codec.attribute(raw).value))
+                if fate == HASHED:
+                    raw = codec.text_attribute(key, self.hash(codec.attribute(raw).value))
                 elif len(raw) <= _MAX_UNTOUCHED_BYTES:
                     if len(untouched) >= _MAX_UNTOUCHED:
                         untouched.clear()
@@ -98,12 +107,30 @@ class Redaction(Struct, frozen=True):
 
     def decoded(self, attributes: Iterable[KeyValue]) -> list[KeyValue]:
         """Decoded attributes as they may be stored."""
-        kept = [attribute for attribute in attributes if not self.drops(attribute.key)]
-        hasher = self.hasher
-        if hasher is None:
-            return kept
-        return [KeyValue(a.key, hasher.hash(a.value)) if a.key in self.hashed else a for a in kept]
+        kept = [(attribute, fate) for attribute in attributes if (fate := self.fate(attribute.key)) != DROPPED]
+        return [KeyValue(a.key, self.hash(a.value)) if fate == HASHED else a for a, fate in kept]
 
-    def drops(self, key: str) -> bool:
-        """Whether nothing of an attribute stays."""
-        return key in self.dropped or (self.hasher is None and key in self.hashed)
+    def fate(self, key: str) -> int:
+        """What becomes of the attributes of a key: KEPT, HASHED or DROPPED."""
+        fate = self._fates.get(key)
+        if fate is None:
+            if len(self._fates) >= _MAX_FATES:
+                self._fates.clear()
+            is_hashed = key in self.hashed
+            is_dropped = key in self.dropped or (is_hashed and self.hasher is None)
+            fate = self._fates[key] = DROPPED if is_dropped else HASHED if is_hashed else KEPT
+        return fate
+
+    def digest(self, raw: Opaque) -> bytes:
+        """What bytes can be known by that may hold what is dropped or hashed; under other lists by something else."""
+        return hashlib.blake2b(raw, key=self._secret).digest()
+
+    def hash(self, value: AnyValue) -> str:
+        """What is stored in place of a value that is to be hashed."""
+        assert self.hasher is not None
+        return self.hasher.hash(value)
+
+
+def cache_key(redaction: Redaction | None) -> Callable[[Opaque], bytes]:
+    """What stands for an owner's bytes in a cache: nothing may keep those that are redacted."""
+    return bytes if redaction is None else redaction.digest

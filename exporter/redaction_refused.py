@@ -15,7 +15,7 @@ from exporter.errors import UndecodableBody
 from exporter.otlp.anyvalue import to_otlp
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.records import LOGS, AnyValue
-from exporter.redaction import Redaction
+from exporter.redaction import DROPPED, KEPT, Redaction
 from exporter.redaction_bodies import BodyRules
 
 _REMOVED = object()
@@ -55,24 +55,17 @@ class Refused(Struct, frozen=True):
         if not isinstance(value, dict):
             return value
         # Of a record that is not of its type the key may be anything.
-        if isinstance(key := value.get("key"), str):
-            if self.lists.drops(key):
-                return _REMOVED
-            if key in self.lists.hashed:
-                return self._hashed(key, value.get("value"))
-        found = {name: self._item(item) for name, item in value.items() if not self._is_named(name)}
+        if isinstance(key := value.get("key"), str) and (fate := self.lists.fate(key)) != KEPT:
+            return _REMOVED if fate == DROPPED else self._hashed(key, value.get("value"))
+        found = {name: self._item(item) for name, item in value.items() if self.lists.fate(name) == KEPT}
         return {name: item for name, item in found.items() if item is not _REMOVED}
 
-    def _is_named(self, member: str) -> bool:
-        return self.lists.drops(member) or member in self.lists.hashed
-
     def _hashed(self, key: str, value: Any) -> Any:
-        assert self.lists.hasher is not None
         try:
             decoded: AnyValue = JsonCodec().any_value(msgspec.json.encode(value))
         except UndecodableBody:
             return _REMOVED
-        return {"key": key, "value": to_otlp(self.lists.hasher.hash(decoded))}
+        return {"key": key, "value": to_otlp(self.lists.hash(decoded))}
 
 
 def _hidden(value: Any, rules: BodyRules) -> Any:

@@ -45,8 +45,8 @@ def keys_in(message: Any) -> set[str]:
 
 def lists_of(keys: set[str]) -> st.SearchStrategy[Keys]:
     """Lists of some of these keys, and of how some of them begin."""
-    names = st.frozensets(st.sampled_from(sorted(keys)), max_size=3)
-    beginnings = st.sets(st.sampled_from(sorted({key[:2] for key in keys if key} or {"no"})), max_size=1)
+    names = st.frozensets(st.sampled_from(sorted(keys)), min_size=1, max_size=8)
+    beginnings = st.sets(st.sampled_from(sorted({key[:1] for key in keys if key} or {"no"})), max_size=1)
     return st.builds(lambda names, found: Keys(names, tuple(found)), names, beginnings)
 
 
@@ -96,7 +96,7 @@ def test_what_is_stored_is_what_was_sent_without_what_the_lists_take(signal: str
 
         @seed(SEED)
         @settings(
-            max_examples=40,
+            max_examples=50,
             deadline=None,
             database=None,
             print_blob=True,

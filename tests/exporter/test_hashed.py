@@ -77,6 +77,7 @@ def test_only_the_hash_is_in_the_tables(
         shown = [repr(cache) for cache in caches] + [repr(ingest.promotion)]
         assert any("kept" in cache for cache in shown)
         assert not [cache for cache in shown if SECRET in cache], "no cache has its bytes"
+        assert ingest._dimensions._opaque, "and resources are known again all the same"
 
     run(store, session, lists=lists)
     assert tables_with(store, SECRET) == []

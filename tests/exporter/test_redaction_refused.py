@@ -11,7 +11,7 @@ from exporter.redaction_bodies import BodyRules, compile_rule
 from exporter.redaction_refused import Refused
 
 HASHER = Hasher(b"k" * 32)
-DROPPED = Refused(Redaction(Keys(frozenset({"password"})), Keys(), HASHER), None)
+ONLY_DROPPED = Refused(Redaction(Keys(frozenset({"password"})), Keys(), HASHER), None)
 HASHED = Refused(Redaction(Keys(frozenset({"password"})), Keys(frozenset({"user.id", "password"})), HASHER), None)
 RULES = BodyRules((compile_rule(r"s3\w*"),), Keys(frozenset({"pin"})))
 BODIES = Refused(Redaction(Keys(), Keys(), HASHER), RULES)
@@ -19,7 +19,7 @@ BODIES = Refused(Redaction(Keys(), Keys(), HASHER), RULES)
 
 def test_what_is_dropped_is_gone_from_any_shape() -> None:
     def redact(record: bytes) -> bytes:
-        return DROPPED.redact(SPANS, record)
+        return ONLY_DROPPED.redact(SPANS, record)
 
     assert redact(b"") == b""
     assert redact(b'[{"key":"pass\\u0077ord"},{"key":"x"},[{"password":1}]]') == b'[{"key":"x"},[{}]]'
