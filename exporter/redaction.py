@@ -19,7 +19,7 @@ from exporter.otlp.records import AnyValue, Codec, KeyValue, Opaque
 _NOTHING: frozenset[str] = frozenset()
 _VALUE_BYTES, _SEAL_BYTES = 10, 6
 _HASH_CHARACTERS = 2 * (_VALUE_BYTES + _SEAL_BYTES)
-_MAX_UNTOUCHED, _MAX_UNTOUCHED_BYTES, _MAX_FATES = 20_000, 1024, 10_000
+_MAX_UNTOUCHED, _MAX_UNTOUCHED_BYTES, _MAX_FATES = 10_000, 256, 10_000
 KEPT, HASHED, DROPPED = 1, 2, 3
 
 
