@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from exporter.promotion import OWNERS, TYPES, Promotion
 from exporter.settings import Settings
 from exporter.sidecar import Sidecar
-from queries.answers_config import Configuration, Overrides, OwnerLists, PromotedKeys, SettingInForce
+from queries.answers_config import Configuration, Overrides, OwnerLists, PromotedKeys, RedactionLists, SettingInForce
 
 _NANO = 1_000_000_000
 _DATABASE = re.compile(r"(postgres(?:ql)?://)(?:[^@/?#]*@)?([\w.:,\[\]%-]*(?:/[^?#@]*)?)(?:\?[^@#]*)?", re.ASCII)
@@ -24,6 +24,7 @@ def configuration(sidecar: Sidecar) -> Configuration:
         overrides.since_unix_nano,
         Overrides(str(overrides.path) if overrides.path else None, overrides.state.name, [*overrides.state.problems]),
         list(_lists(overrides.promotion)),
+        _redaction(overrides.promotion),
         list(_settings(sidecar.settings)),
     )
 
@@ -36,9 +37,13 @@ def _lists(promotion: Promotion) -> Iterator[OwnerLists]:
     for owner in OWNERS:
         promoted = sorted(promotion.promoted[owner].items())
         by_type = PromotedKeys(**{name: [key for key, types in promoted if name in types] for name in TYPES})
-        drops = promotion.dropped(owner)
-        dropped = [*sorted(drops.names), *(f"{beginning}*" for beginning in drops.beginnings)]
-        yield OwnerLists(owner, by_type, dropped)
+        yield OwnerLists(owner, by_type, promotion.dropped(owner).written())
+
+
+def _redaction(promotion: Promotion) -> RedactionLists:
+    bodies = promotion.bodies
+    members, expressions = ([], 0) if bodies is None else (bodies.members.written(), len(bodies.expressions))
+    return RedactionLists(promotion.hashed.written(), members, expressions)
 
 
 def _settings(settings: Settings) -> Iterator[SettingInForce]:

@@ -1,14 +1,12 @@
-"""What becomes of attributes before anything stores them: dropped, deduplicated, limited; one rule for every owner."""
+"""What becomes of attributes before anything stores them: redacted, deduplicated, limited; one rule for every owner."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from exporter.otlp.anyvalue import to_json
 from exporter.otlp.records import AnyValue, Codec, KeyValue, Opaque
-from exporter.promotion import Keys
+from exporter.redaction import Redaction
 
 MANY = 1 << 62
 _MAX_FRAGMENTS, _MAX_FRAGMENT_BYTES = 20_000, 1024
@@ -37,17 +35,17 @@ class Limits(Struct, frozen=True):
 
 
 def settle(
-    codec: Codec, attributes: Sequence[KeyValue], dropped: Keys, limits: Limits
+    codec: Codec, attributes: Sequence[KeyValue], redaction: Redaction | None, limits: Limits
 ) -> tuple[dict[str, AnyValue], int]:
     """Decoded attributes as they are stored, and how many were cut or left out for their number or size.
 
-    Those named in `dropped` are gone; of a key that stands twice the last wins, counted.
+    Of a key that stands twice the last wins, counted.
     """
-    mapping = {a.key: a.value for a in attributes if a.key not in dropped}
-    if len(mapping) < len(attributes):
-        doubled = len(attributes) - len(mapping) - sum(a.key in dropped for a in attributes)
-        if doubled:
-            codec.findings.sanitise("duplicate_key", doubled)
+    if redaction is not None:
+        attributes = redaction.decoded(attributes)
+    mapping = {a.key: a.value for a in attributes}
+    if doubled := len(attributes) - len(mapping):
+        codec.findings.sanitise("duplicate_key", doubled)
     cut = max(0, len(mapping) - limits.max_attributes)
     if cut:
         mapping = dict(list(mapping.items())[: limits.max_attributes])
@@ -59,35 +57,6 @@ def settle(
     if cut:
         codec.findings.sanitise("truncated_attribute", cut)
     return mapping, cut
-
-
-def without(codec: Codec, attributes: Sequence[Opaque], dropped: Keys) -> Sequence[Opaque]:
-    """Opaque attributes without those named in `dropped`."""
-    return [raw for raw in attributes if codec.attribute_key(raw) not in dropped]
-
-
-def redact(record: bytes, dropped: Keys) -> bytes:
-    """A refused record, JSON of any shape, without what is dropped: attributes, or members that are named so."""
-    if not record or not dropped:
-        return record
-    try:
-        return msgspec.json.encode(_redacted(msgspec.json.decode(record), dropped))
-    except (msgspec.DecodeError, RecursionError):
-        return b""
-
-
-def _redacted(value: Any, dropped: Keys) -> Any:
-    if isinstance(value, list):
-        return [_redacted(item, dropped) for item in value if not _is_dropped(item, dropped)]
-    if isinstance(value, dict):
-        kept = {name: item for name, item in value.items() if name not in dropped and not _is_dropped(item, dropped)}
-        return {name: _redacted(item, dropped) for name, item in kept.items()}
-    return value
-
-
-def _is_dropped(item: Any, dropped: Keys) -> bool:
-    # Of a record that is not of its type the key may be anything.
-    return isinstance(item, dict) and isinstance(key := item.get("key"), str) and key in dropped
 
 
 def to_object(attributes: dict[str, AnyValue]) -> bytes:
@@ -102,10 +71,12 @@ class Fragments:
         self._limits = limits
         self._known: dict[type[Codec], dict[Opaque, tuple[str, bytes]]] = {}
 
-    def to_object(self, codec: Codec, attributes: Sequence[Opaque], dropped: Keys) -> tuple[bytes | None, int]:
+    def to_object(
+        self, codec: Codec, attributes: Sequence[Opaque], redaction: Redaction | None
+    ) -> tuple[bytes | None, int]:
         """The object (None where it is empty), and how many attributes were cut or left out by the limits."""
-        if dropped:
-            attributes = without(codec, attributes, dropped)
+        if redaction is not None:
+            attributes = redaction.opaque(codec, attributes)
         known = self._known.setdefault(type(codec), {})
         if len(known) > _MAX_FRAGMENTS:
             known.clear()

@@ -24,6 +24,7 @@ from exporter.settings_layers import variable
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "load": ("exporter.load", "send generated OTLP at a rate, with progress"),
+        "hash": ("exporter.hashing", "print what a value of a hashed attribute is stored as"),
         "export": ("exporter.export", "write what is stored as OTLP/JSON, one export request a line"),
     }
 )
@@ -173,7 +174,9 @@ def _check_config(args: argparse.Namespace) -> int:
     promoted, dropped = (sum(map(len, part.values())) for part in (lists.promoted, lists.drops))
     overrides = settings.attribute_overrides
     overrides = overrides if overrides and overrides.is_file() else None
-    print(f"configuration is good: {promoted} attributes promoted, {dropped} dropped, overrides: {overrides or 'none'}")
+    rules = 0 if lists.bodies is None else len(lists.bodies)
+    removed = f"{dropped} dropped, {len(lists.hashed)} hashed, {rules} rules for log bodies"
+    print(f"configuration is good: {promoted} attributes promoted, {removed}, overrides: {overrides or 'none'}")
     return 0
 
 

@@ -8,7 +8,7 @@ Source: docs/architecture.md; opentelemetry-proto `resource.proto`, `common.prot
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from time import monotonic
 from typing import Any
@@ -21,7 +21,8 @@ from exporter.errors import BadData, StorageUnavailable
 from exporter.offload import LONG_BYTES, compute
 from exporter.otlp.anyvalue import escape_nul, identity, key_hash, to_json
 from exporter.otlp.records import AnyValue, Codec, Opaque, ScopeRecords
-from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Keys, Promotion
+from exporter.promotion import RESOURCE, SCOPE, TYPE_OF, TYPES, Promotion
+from exporter.redaction import Redaction, cache_key
 from sql import query
 
 _TRUST_S = 3000
@@ -85,7 +86,8 @@ Known = tuple[int, bytes]
 """(id, hash) of a stored dimension row."""
 
 
-_Place = tuple[type[Codec], Opaque, str, Kind]
+_Place = tuple[type[Codec], bytes, str, Kind]
+"""A resource or scope as it was sent: its bytes, or what stands for them, and its schema URL."""
 
 
 class Dimensions:
@@ -144,23 +146,28 @@ class Dimensions:
 
         Raises UndecodableBody, StorageUnavailable.
         """
-        kind = type(codec)
+        kind, known = type(codec), self._opaque
+        resource_key, scope_key = cache_key(promotion.redaction(RESOURCE)), cache_key(promotion.redaction(SCOPE))
         places = [
-            ((kind, g.resource, g.resource_schema_url, RESOURCES), (kind, g.scope, g.scope_schema_url, SCOPES))
+            (
+                (kind, resource_key(g.resource), g.resource_schema_url, RESOURCES),
+                (kind, scope_key(g.scope), g.scope_schema_url, SCOPES),
+            )
             for g in groups
         ]
-        known = self._opaque
         try:
             return [(known[resource], known[scope]) for resource, scope in places]
         except KeyError:
             found: dict[_Place, Known | BadData] = {}
-            for owners in zip(*places, strict=True):
+            sent = ([g.resource for g in groups], [g.scope for g in groups])
+            for owners, raws in zip(zip(*places, strict=True), sent, strict=True):
                 found |= {place: known[place] for place in owners if place in known}
-                found |= await self._settle_each(codec, promotion, set(owners) - found.keys())
+                raw_of = {place: raw for place, raw in zip(owners, raws, strict=True) if place not in found}
+                found |= await self._settle_each(codec, promotion, raw_of)
             return [_both(found[resource], found[scope]) for resource, scope in places]
 
     async def _settle_each(
-        self, codec: Codec, promotion: Promotion, places: Collection[_Place]
+        self, codec: Codec, promotion: Promotion, places: Mapping[_Place, Opaque]
     ) -> Mapping[_Place, Known | BadData]:
         """The same for resources or scopes, by themselves where one of them is not taken."""
         if not places:
@@ -171,25 +178,23 @@ class Dimensions:
             if len(places) == 1:
                 return dict.fromkeys(places, error)
         found: dict[_Place, Known | BadData] = {}
-        for place in places:
-            found |= await self._settle_each(codec, promotion, [place])
+        for place, raw in places.items():
+            found |= await self._settle_each(codec, promotion, {place: raw})
         return found
 
-    async def _settle(self, codec: Codec, promotion: Promotion, places: Collection[_Place]) -> dict[_Place, Known]:
+    async def _settle(self, codec: Codec, promotion: Promotion, places: Mapping[_Place, Opaque]) -> dict[_Place, Known]:
         """The ids and hashes of resources, or of scopes."""
         entries: dict[_Place, Entry] = {}
-        for place in places:
-            _, raw, schema_url, kind = place
-            dropped = promotion.dropped(RESOURCE if kind is RESOURCES else SCOPE)
+        for place, raw in places.items():
+            _, _, schema_url, kind = place
+            redaction = promotion.redaction(RESOURCE if kind is RESOURCES else SCOPE)
             make = _resource_row if kind is RESOURCES else _scope_row
             entries[place] = Entry(
-                *await compute(len(raw) > LONG_BYTES, make, codec, raw, schema_url, dropped, self._limits)
+                *await compute(len(raw) > LONG_BYTES, make, codec, raw, schema_url, redaction, self._limits)
             )
         await self.ensure(kind, {entry.hash: entry for entry in entries.values()}, promotion)
         known = {place: (self._ids[kind][entry.hash], entry.hash) for place, entry in entries.items()}
-        if not dropped:
-            # The bytes hold what is dropped: nothing may keep them.
-            self._opaque |= known
+        self._opaque |= known
         return known
 
     async def ensure(self, kind: Kind, entries: Mapping[bytes, Entry], promotion: Promotion) -> set[bytes]:
@@ -297,9 +302,11 @@ async def _store_promoted(
         await connection.execute(statement, *map(list, zip(*values, strict=True)))
 
 
-def _resource_row(codec: Codec, raw: Opaque, schema_url: str, dropped: Keys, limits: Limits) -> tuple[bytes, Row]:
+def _resource_row(
+    codec: Codec, raw: Opaque, schema_url: str, redaction: Redaction | None, limits: Limits
+) -> tuple[bytes, Row]:
     resource = codec.resource(raw)
-    attributes, cut = settle(codec, resource.attributes, dropped, limits)
+    attributes, cut = settle(codec, resource.attributes, redaction, limits)
     entities: list[AnyValue] = [
         {"schemaUrl": e.schema_url, "type": e.type, "idKeys": [*e.id_keys], "descriptionKeys": [*e.description_keys]}
         for e in resource.entity_refs
@@ -321,9 +328,11 @@ def _text(value: AnyValue) -> str | None:
     return value if value is None else escape_nul(value if isinstance(value, str) else to_json(value).decode())
 
 
-def _scope_row(codec: Codec, raw: Opaque, schema_url: str, dropped: Keys, limits: Limits) -> tuple[bytes, Row]:
+def _scope_row(
+    codec: Codec, raw: Opaque, schema_url: str, redaction: Redaction | None, limits: Limits
+) -> tuple[bytes, Row]:
     scope = codec.scope(raw)
-    attributes, cut = settle(codec, scope.attributes, dropped, limits)
+    attributes, cut = settle(codec, scope.attributes, redaction, limits)
     count = scope.dropped_attributes_count + cut
     columns = (
         escape_nul(scope.name),

@@ -91,18 +91,27 @@ class Document:
                 yield entry
             seen.add(key)
 
-    def strings(self, node: Node, path: str) -> Iterator[tuple[str, Node, str]]:
-        """(string, node, path) of a list's strings; none of an empty node. Notes whatever else stands there."""
+    def items(self, node: Node, path: str, what: str) -> Iterator[tuple[Node, str]]:
+        """(node, path) of a list's items; none of an empty node. Notes what is no list, called a list of `what`."""
         if is_null(node):
             return
         if not isinstance(node, SequenceNode):
-            self.problem(node, path, f"must be a list of attribute keys; is {kind(node)}")
+            self.problem(node, path, f"must be a list of {what}; is {kind(node)}")
             return
         for index, item in enumerate(node.value):
-            if item.tag == _TAG + "str":
-                yield str(item.value), item, f"{path}[{index}]"
-            else:
-                self.problem(item, f"{path}[{index}]", f"must be a string (quote it); is {kind(item)}")
+            yield item, f"{path}[{index}]"
+
+    def string(self, node: Node, path: str) -> Iterator[tuple[str, Node, str]]:
+        """(string, node, path) of a string. Notes whatever else stands there."""
+        if node.tag == _TAG + "str":
+            yield str(node.value), node, path
+        else:
+            self.problem(node, path, f"must be a string (quote it); is {kind(node)}")
+
+    def strings(self, node: Node, path: str) -> Iterator[tuple[str, Node, str]]:
+        """(string, node, path) of a list's strings; none of an empty node. Notes whatever else stands there."""
+        for item, item_path in self.items(node, path, "attribute keys"):
+            yield from self.string(item, item_path)
 
     def finish(self) -> None:
         """Raise ConfigurationError if anything was noted."""

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from exporter.admission import Visit
-from exporter.attributes import redact
 from exporter.batch import Batch, Find, Outcome, Row, Signal
 from exporter.cardinality import Cardinality
 from exporter.dimensions import Dimensions, Entry, Kind
@@ -27,7 +26,8 @@ from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
 from exporter.otlp.records import Bounds, Codec, Refusal, ScopeRecords
 from exporter.place import RECORD, Intake, Part, Receipts, Window
-from exporter.promotion import Keys, Promotion
+from exporter.promotion import Promotion
+from exporter.redaction_bodies import SEARCHED_BYTES
 from exporter.settings import Settings
 from exporter.slices import NOWHERE, parts, refuse, slices
 from exporter.stretches import of_times
@@ -60,7 +60,7 @@ class Ingest:
     ) -> None:
         self._settings, self._tell, self._queue = settings, tell, queue
         self._digest_key, self._count = digest_key, count
-        self._kept = Kept.new(settings, promotion, dimensions)
+        self._kept = Kept.new(settings, promotion.keyed(digest_key), dimensions)
         self._receipts = Receipts()
         self._bounds = Bounds(settings.max_value_depth, settings.max_body_records)
         self._in_flight: dict[bytes, asyncio.Future[Outcome]] = {}
@@ -86,7 +86,7 @@ class Ingest:
     def use(self, promotion: Promotion) -> None:
         """Have these lists in force for whatever is taken from now on; what was taken before keeps to its own."""
         if promotion != self._kept.promotion:
-            self._kept = self._kept.under(promotion)
+            self._kept = self._kept.under(promotion.keyed(self._digest_key))
 
     async def take(
         self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes, visit: Visit | None = None
@@ -164,7 +164,7 @@ class Ingest:
         self, kept: Kept, signal: Signal, codec: Codec, body: bytes, digest: bytes, client: Hashable
     ) -> Batch:
         # Whatever the bytes are made of, nobody else waits for long ones.
-        is_long = len(body) > LONG_BYTES
+        is_long = len(body) > (SEARCHED_BYTES if signal is kept.logs and kept.promotion.bodies else LONG_BYTES)
         turn = partial(self.decoding.turn, client)
         async with turn():
             kept.trim()
@@ -185,7 +185,7 @@ class Ingest:
             position += sum(len(group.records) for group in groups) * RECORD
         if signal.cardinality is not None and signal.cardinality.untold:
             await self._tell(signal.cardinality)
-        refusals = await compute(is_long, _redacted, [*codec.findings.refusals, *intake.refusals], kept.dropped)
+        refusals = await compute(is_long, _redacted, intake, [*codec.findings.refusals, *intake.refusals])
         if "no_time" in codec.findings.sanitised:
             # Two logs without any time may be two events: only this very request is known again.
             digest = os.urandom(32)
@@ -215,7 +215,7 @@ class Ingest:
                 await compute(is_long, _refuse_found, signal, intake, group, [(o, o - position) for o in some], like)
                 position = end
             await asyncio.sleep(0)
-        return await compute(is_long, _redacted, intake.refusals, kept.dropped)
+        return await compute(is_long, _redacted, intake, intake.refusals)
 
     async def _build(
         self,
@@ -288,9 +288,10 @@ class Ingest:
         return Window(max(low, 1), high, self._receipts)
 
 
-def _redacted(refusals: list[Refusal], dropped: Keys) -> list[Refusal]:
-    for refusal in refusals:
-        refusal.record = redact(refusal.record, dropped)
+def _redacted(intake: Intake, refusals: list[Refusal]) -> list[Refusal]:
+    if (refused := intake.promotion.refused) is not None:
+        for refusal in refusals:
+            refusal.record = refused.redact(intake.signal, refusal.record)
     return refusals
 
 

@@ -4,9 +4,6 @@ Other lists, other caches: what was remembered while the lists let it pass is no
 and goes with the last request that began under them (docs/decisions/0020).
 """
 
-from functools import reduce
-from operator import or_
-
 from exporter.attributes import Limits
 from exporter.batch import Signal
 from exporter.cardinality import Cardinality
@@ -14,7 +11,7 @@ from exporter.dimensions import Dimensions
 from exporter.logs import Logs
 from exporter.metrics import Metrics
 from exporter.otlp.records import LOGS, METRICS, SPANS
-from exporter.promotion import OWNERS, Promotion
+from exporter.promotion import Promotion
 from exporter.settings import Settings
 from exporter.traces import Traces
 
@@ -31,8 +28,6 @@ class Kept:
         max_series: int,
     ) -> None:
         self.promotion, self.dimensions = promotion, dimensions
-        self.dropped = reduce(or_, map(promotion.dropped, OWNERS))
-        """What any owner drops."""
         self.traces, self.logs = Traces(traces, dimensions), Logs(logs, dimensions)
         self.metrics = Metrics(dimensions, traces.limits, max_series)
         self.signals: dict[str, Signal] = {SPANS: self.traces, LOGS: self.logs, METRICS: self.metrics}

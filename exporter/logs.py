@@ -11,7 +11,6 @@ from random import getrandbits
 from typing import Any
 
 from exporter import columns
-from exporter.attributes import without
 from exporter.cardinality import Cardinality, Head
 from exporter.dimensions import LOG_SERIES, Dimensions, Entry
 from exporter.errors import UndecodableBody
@@ -58,7 +57,9 @@ class Logs:
         codec, cardinality = intake.codec, self.cardinality
         place, resolve = cardinality.placer(codec, _describe), self._dimensions.resolve
         low, high, any_value = intake.window.low, intake.window.high, codec.any_value
-        dropped = intake.promotion.dropped(LOGS)
+        redaction, bodies = intake.promotion.redaction(LOGS), intake.promotion.bodies
+        if bodies is not None:
+            any_value = partial(bodies.read, codec)
         max_attributes = cardinality.limits.max_attributes
         receipt_ms = time.time_ns() // 1_000_000
         missing: dict[bytes, Entry] = {}
@@ -81,10 +82,10 @@ class Logs:
                 flags,
                 cut,
             ) in zip(part.ordinals, part.records, map(_fields, part.records), strict=True):
-                if dropped:
-                    raws = without(codec, raws, dropped)
-                kept = raws[:max_attributes]
                 try:
+                    if redaction is not None:
+                        raws = redaction.opaque(codec, raws)
+                    kept = raws[:max_attributes]
                     series, attributes = place((scope, number, severity, event), kept)
                     series.records += seen
                     series_id = series.id or resolve(LOG_SERIES, series, missing)

@@ -13,14 +13,14 @@ from typing import Any
 from msgspec import field, structs
 
 from exporter import check, columns
-from exporter.attributes import Fragments, Limits, settle, to_object, without
+from exporter.attributes import Fragments, Limits, settle, to_object
 from exporter.dimensions import METRIC_SERIES, METRICS, Dimensions, Entry, Row
 from exporter.errors import UndecodableBody
 from exporter.otlp import export
 from exporter.otlp import records as r
 from exporter.otlp.anyvalue import escape_nul, identity
 from exporter.place import RECORD, Intake, Missing, Part, optional_id, signed, signed32, signed_id
-from exporter.promotion import Keys
+from exporter.redaction import Redaction
 
 Point = tuple[Any, ...]
 SeriesKey = bytes | tuple[bytes, ...]
@@ -112,8 +112,9 @@ class Metrics:
         return (METRICS, missing_metrics, again) if missing_metrics else (METRIC_SERIES, missing, again)
 
     def _metric(self, intake: Intake, part: Part, metric: r.Metric) -> MetricEntry:
-        dropped = intake.promotion.dropped(r.METRICS)
-        metadata = without(intake.codec, metric.metadata, dropped) if dropped else metric.metadata
+        redaction, metadata = intake.promotion.redaction(r.METRICS), metric.metadata
+        if redaction is not None:
+            metadata = redaction.opaque(intake.codec, metadata)
         cache_key = (
             type(intake.codec),
             part.resource[0],
@@ -133,7 +134,7 @@ class Metrics:
         return entry
 
     def _new_metric(self, codec: r.Codec, metric: r.Metric, raws: Sequence[r.Opaque]) -> MetricEntry:
-        metadata, _ = settle(codec, [codec.attribute(raw) for raw in raws], Keys(), self._limits)
+        metadata, _ = settle(codec, [codec.attribute(raw) for raw in raws], None, self._limits)
         same_line: list[r.AnyValue] = [
             metric.name,
             metric.type,
@@ -206,15 +207,15 @@ class Metrics:
     ) -> tuple[list[int], list[tuple[r.SentPoint, UndecodableBody]]]:
         """The series of each point (0 = it has to be stored first), and the points that cannot be read."""
         codec, resolve, known = intake.codec, self._dimensions.resolve, entry.series.get
-        dropped = intake.promotion.dropped(r.METRICS)
+        redaction = intake.promotion.redaction(r.METRICS)
         ids: list[int] = []
         refused: list[tuple[r.SentPoint, UndecodableBody]] = []
         for point in metric.data_points:
             try:
-                if type(point) is r.PlainNumberPoint and not dropped:
+                if type(point) is r.PlainNumberPoint and redaction is None:
                     key: SeriesKey = point.block
                 else:
-                    key = (split(point) if split is not None else b"", *_attributes(codec, point, dropped))
+                    key = (split(point) if split is not None else b"", *_attributes(codec, point, redaction))
                 series = known(key) or self._new_series(codec, part, metric, entry, key)
             except UndecodableBody as error:
                 refused.append((point, error))
@@ -227,7 +228,7 @@ class Metrics:
         packed, raw = (b"", codec.block(key)) if isinstance(key, bytes) else (key[0], key[1:])
         bounds = array("d", packed)
         decoded = [codec.attribute(a) for a in raw]
-        attributes, _ = settle(codec, decoded, Keys(), self._limits)
+        attributes, _ = settle(codec, decoded, None, self._limits)
         literal = f"{{{','.join(map(repr, bounds))}}}" if bounds else None
         resource_id, resource_hash = part.resource
         scope_id, scope_hash = part.scope
@@ -254,11 +255,11 @@ class Metrics:
         out: list[Point],
     ) -> None:
         codec = intake.codec
-        dropped = intake.promotion.dropped(r.METRICS)
+        redaction = intake.promotion.redaction(r.METRICS)
         rows: list[Point] = []
         for ordinal, raw in enumerate(point.exemplars):
             exemplar, attributes = codec.open_exemplar(raw)
-            stored, _ = self._fragments.to_object(codec, attributes, dropped)
+            stored, _ = self._fragments.to_object(codec, attributes, redaction)
             span_id = optional_id(intake, exemplar.span_id, 8)
             rows.append(
                 (
@@ -279,9 +280,9 @@ def _refuse(intake: Intake, part: Part, metric: r.Metric, reason: str, message: 
     intake.refuse(part, reason, message, original, len(metric.data_points))
 
 
-def _attributes(codec: r.Codec, point: r.SentPoint, dropped: Keys) -> Sequence[r.Opaque]:
+def _attributes(codec: r.Codec, point: r.SentPoint, redaction: Redaction | None) -> Sequence[r.Opaque]:
     attributes = codec.block(point.block) if isinstance(point, r.PlainNumberPoint) else point.attributes
-    return without(codec, attributes, dropped) if dropped else attributes
+    return attributes if redaction is None else redaction.opaque(codec, attributes)
 
 
 def _number_columns(value: float | None) -> tuple[int | None, float | None]:

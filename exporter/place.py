@@ -110,12 +110,12 @@ class Intake(Struct):
     _context: bytes = b""
 
     def context(self, group: ScopeRecords[Any]) -> bytes:
-        """The request around a group's records, as OTLP/JSON, without what is dropped. Raises UndecodableBody."""
+        """The request around a group's records, as OTLP/JSON, without what may not be kept. Raises UndecodableBody."""
         if group is not self._group:
             resource, scope = self.codec.resource(group.resource), self.codec.scope(group.scope)
             for owner, of in ((RESOURCE, resource), (SCOPE, scope)):
-                dropped = self.promotion.dropped(owner)
-                of.attributes = [attribute for attribute in of.attributes if attribute.key not in dropped]
+                if (redaction := self.promotion.redaction(owner)) is not None:
+                    of.attributes = redaction.decoded(of.attributes)
             around = [(resource, group.resource_schema_url, [(scope, group.scope_schema_url, ())])]
             self._group, self._context = group, msgspec.json.encode(request(self.signal, around))
         return self._context

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any
 
 from exporter import check, columns
-from exporter.attributes import Fragments, settle, to_object, without
+from exporter.attributes import Fragments, settle, to_object
 from exporter.cardinality import Cardinality, Head
 from exporter.dimensions import SPAN_SERIES, Dimensions, Entry
 from exporter.errors import UndecodableBody
@@ -75,7 +75,7 @@ class Traces:
         place, resolve = cardinality.placer(codec, _describe), self._dimensions.resolve
         low, high, file = intake.window.low, intake.window.high, intake.file
         statuses = self._statuses.setdefault(type(codec), {})
-        dropped = intake.promotion.dropped(SPANS)
+        redaction = intake.promotion.redaction(SPANS)
         max_attributes = cardinality.limits.max_attributes
         missing: dict[bytes, Entry] = {}
         again: list[Part] = []
@@ -105,10 +105,10 @@ class Traces:
                 if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
                     intake.refuse(part, *_no_identity(span), partial(export.refused_span, codec, span))
                     continue
-                if dropped:
-                    raws = without(codec, raws, dropped)
-                kept = raws[:max_attributes]
                 try:
+                    if redaction is not None:
+                        raws = redaction.opaque(codec, raws)
+                    kept = raws[:max_attributes]
                     series, attributes = place((scope, name, kind), kept)
                     series.records += seen
                     series_id = series.id or resolve(SPAN_SERIES, series, missing)
@@ -176,11 +176,11 @@ class Traces:
 
     def _events(self, intake: Intake, events: Sequence[Opaque], key: tuple[Any, ...]) -> list[Row]:
         codec = intake.codec
-        dropped = intake.promotion.dropped(SPAN_EVENTS)
+        redaction = intake.promotion.redaction(SPAN_EVENTS)
         rows: list[Row] = []
         for ordinal, raw in enumerate(events):
             event, attributes = codec.open_event(raw)
-            stored, cut = self._fragments.to_object(codec, attributes, dropped)
+            stored, cut = self._fragments.to_object(codec, attributes, redaction)
             time, left_out = signed(event.time_unix_nano), event.dropped_attributes_count + cut
             rows.append((*key, time, ordinal, left_out or None, escape_nul(event.name), stored))
         return rows
@@ -188,14 +188,14 @@ class Traces:
     def _links(self, intake: Intake, raws: Sequence[Opaque], key: tuple[Any, ...]) -> tuple[list[Row], int]:
         """Rows of the links whose ids can be kept, and how many cannot."""
         codec, limits = intake.codec, self.cardinality.limits
-        dropped = intake.promotion.dropped(SPAN_LINKS)
+        redaction = intake.promotion.redaction(SPAN_LINKS)
         links = [codec.link(raw) for raw in raws]
         usable = [link for link in links if _fits(link)]
         if len(usable) < len(links):
             codec.findings.sanitise("unreadable_id", len(links) - len(usable))
         rows: list[Row] = []
         for ordinal, link in enumerate(usable):
-            attributes, cut = settle(codec, link.attributes, dropped, limits)
+            attributes, cut = settle(codec, link.attributes, redaction, limits)
             rows.append(
                 (
                     *key,

@@ -33,6 +33,15 @@ class OwnerLists(Struct):
     dropped: list[str]
 
 
+class RedactionLists(Struct):
+    """What is redacted whosever it is: keys of which only a hash of the value is stored, members that log bodies lose,
+    and how many expressions hide parts of these (which may themselves say what is secret)."""
+
+    hashed: list[str]
+    log_body_members: list[str]
+    log_body_expressions: int
+
+
 class SettingInForce(Struct):
     """A setting as it was written, and where: `file:line`, a variable or a flag; null where it is the default."""
 
@@ -51,4 +60,5 @@ class Configuration(Struct):
     lists_since_unix_nano: int
     overrides: Overrides
     lists: list[OwnerLists]
+    redaction: RedactionLists
     settings: list[SettingInForce]

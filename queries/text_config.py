@@ -20,6 +20,11 @@ def configuration(content: Configuration, style: Style) -> list[str]:
         lines += [line([Cell(text, RED)], style) for text in wrapped(clean(problem), style.width)]
     for owner in content.lists:
         lines += _lists(owner, style)
+    redaction = content.redaction
+    lines += _keys("hashed", redaction.hashed, style)
+    lines += _keys("members removed from log bodies", redaction.log_body_members, style)
+    expressions = redaction.log_body_expressions
+    lines += _keys("expressions that hide parts of log bodies", [str(expressions)] if expressions else [], style)
     started = f"settings since {values.moment(content.started_unix_nano, 0)}Z"
     lines += ["", *(line([Cell(text, BOLD)], style) for text in wrapped(started, style.width))]
     return [*lines, *(any_records(content.settings, style, lambda *_: []) if content.settings else ())]
@@ -27,6 +32,10 @@ def configuration(content: Configuration, style: Style) -> list[str]:
 
 def _lists(found: OwnerLists, style: Style) -> Iterator[str]:
     for name, keys in (*structs.asdict(found.promoted).items(), ("dropped", found.dropped)):
-        if keys:
-            shown = f"{clean(f'{found.owner} {name}')}: {', '.join(map(clean, keys))}"
-            yield from (f"{'  ' if rest else ''}{text}" for rest, text in enumerate(wrapped(shown, style.width - 2)))
+        yield from _keys(f"{found.owner} {name}", keys, style)
+
+
+def _keys(name: str, keys: list[str], style: Style) -> Iterator[str]:
+    if keys:
+        shown = f"{clean(name)}: {', '.join(map(clean, keys))}"
+        yield from (f"{'  ' if rest else ''}{text}" for rest, text in enumerate(wrapped(shown, style.width - 2)))

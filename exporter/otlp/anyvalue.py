@@ -147,6 +147,16 @@ def _from_otlp(value: dict[str, Any]) -> AnyValue:
     return None if field is None else _from_otlp_field(field, value[field])
 
 
+def to_text(value: AnyValue) -> str:
+    """A value as text, the same for a string and for what it spells: bytes as base64, anything else as its stored JSON
+    with the keys of maps in order."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    return msgspec.json.encode(_storable(value), order="sorted").decode()
+
+
 def canonical(value: AnyValue) -> bytes:
     """Bytes that are equal exactly where two values are: 1, true, 1.0 and "1" differ, order of keys does not matter."""
     out: list[bytes] = []

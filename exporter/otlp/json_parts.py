@@ -5,7 +5,8 @@ Encoding" (ids are hex, enums are integers).
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -16,6 +17,8 @@ from exporter.otlp import records as r
 from exporter.otlp.anyvalue import to_json
 from exporter.otlp.json_fields import Malformed, base64, check_u64, decode, double, int64, quote, read, read_quickly
 
+T = TypeVar("T")
+V = TypeVar("V")
 _ANY_DEPTH = -1_000
 _STATUS_CODES: Mapping[str, int] = dict(StatusMessage.StatusCode.items())
 
@@ -90,6 +93,9 @@ class JsonParts:
             return r.KeyValue(pair.key or "", self._large_value(pair.value, 1))
         w = decode(_KEY_VALUE, raw)
         return r.KeyValue(w.key or "", self._value(w.value, 1))
+
+    def text_attribute(self, key: str, text: str) -> r.Opaque:
+        return msgspec.json.encode({"key": key, "value": {"stringValue": text}})
 
     def any_value(self, raw: r.Opaque) -> r.AnyValue:
         return self._large_value(raw, 1) if raw else None
@@ -191,12 +197,12 @@ class JsonParts:
         if w.bool_value is not None:
             return w.bool_value
         if raw := opaque(w.int_value):
-            number: int = int64(raw)
+            number: int = _unquoted(int64, raw, "intValue", "an integer of 64 bits")
             return number
         if raw := opaque(w.double_value):
-            return double(raw)
+            return _unquoted(double, raw, "doubleValue", "a number")
         if w.bytes_value is not None:
-            return base64(w.bytes_value)
+            return _unquoted(base64, w.bytes_value, "bytesValue", "base64")
         return self._nested(w, depth)
 
     def _large_value(self, raw: r.Opaque | Raw, depth: int) -> r.AnyValue:
@@ -234,3 +240,11 @@ class JsonParts:
         except RecursionError:
             # msgspec gets further down than Python does; then as it was sent.
             return msgspec.json.encode(w).decode()
+
+
+def _unquoted(read_value: Callable[[T], V], given: T, field: str, wanted: str) -> V:
+    """A part of an AnyValue, by a reader whose error would quote it: what is said must not tell what may be dropped."""
+    try:
+        return read_value(given)
+    except Malformed:
+        raise Malformed(f"{wanted} is needed", field) from None

@@ -151,6 +151,9 @@ class ProtobufCodec:
         message = self._parse(common_pb2.KeyValue, raw)
         return r.KeyValue(message.key, self._value(message.value, 1))
 
+    def text_attribute(self, key: str, text: str) -> r.Opaque:
+        return common_pb2.KeyValue(key=key, value=common_pb2.AnyValue(string_value=text)).SerializeToString()
+
     def any_value(self, raw: r.Opaque) -> r.AnyValue:
         # AnyValue{1: string} of up to 16,383 bytes, which most log bodies are.
         if raw[:1] == b"\n" and len(raw) > 2 and raw.isascii() and raw[1] == len(raw) - 2:

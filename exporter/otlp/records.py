@@ -323,6 +323,9 @@ class Codec(Protocol):
     def key_part(self, raw: Opaque) -> bytes | None:
         """What stands for the key in `row_keys`; None where `cut` could not find it."""
 
+    def text_attribute(self, key: str, text: str) -> Opaque:
+        """A KeyValue of a string, in this encoding."""
+
     def any_value(self, raw: Opaque) -> AnyValue:
         """One AnyValue; None for b""."""
 

@@ -90,7 +90,7 @@ WITH gone AS (
 SELECT body_digest FROM gone;
 
 -- name: read-digest-key
--- The key of body digests.
+-- The key of body digests, and of the hashes in place of attribute values.
 SELECT digest_key FROM otel_secrets;
 
 -- name: lock-late-records

@@ -45,7 +45,10 @@ def test_where_each_setting_comes_from(tmp_path: Path) -> None:
 
 def test_lists_are_those_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "overrides.yaml"
-    file.write_text("promote: {span_links: {bool: [b], int: [a, b]}}\ndrop: {span_links: [z, 'x.*', y]}\n")
+    file.write_text(
+        "promote: {span_links: {bool: [b], int: [a, b]}}\ndrop: {span_links: [z, 'x.*', y], hash: [b, 'a*'], "
+        "log_body: [secret, 'p\\S+', key: k]}\n"
+    )
     (answer,) = answers({"ATTRIBUTE_OVERRIDES": str(file)})
     content = answer.json()
     assert content["overrides"] == {"file": str(file), "state": "in_force", "problems": []}
@@ -53,10 +56,11 @@ def test_lists_are_those_of_the_file(tmp_path: Path) -> None:
     assert list(lists) == ["resource", "scope", "logs", "spans", "span_events", "span_links", "metrics"]
     assert lists["span_links"] == {
         "owner": "span_links",
-        "promoted": {"string": ["messaging.message.id"], "int": ["a", "b"], "double": [], "bool": ["b"], "bytes": []},
+        "promoted": {"string": ["a", "b", "messaging.message.id"], "int": [], "double": [], "bool": [], "bytes": []},
         "dropped": ["y", "z", "x.*"],
     }
     assert "service.name" in lists["resource"]["promoted"]["string"]
+    assert content["redaction"] == {"hashed": ["b", "a*"], "log_body_members": ["k"], "log_body_expressions": 2}
 
 
 def test_no_secret_of_the_settings(tmp_path: Path) -> None:

@@ -36,11 +36,11 @@ def test_check_config_of_the_defaults() -> None:
 
 def test_check_config_of_good_files(tmp_path: Path) -> None:
     (tmp_path / "postel.yaml").write_text("writers: 3\n")
-    (tmp_path / "overrides.yaml").write_text("drop: {logs: [password]}\n")
+    (tmp_path / "overrides.yaml").write_text("drop: {logs: [password], hash: [a], log_body: [b, {key: c}]}\n")
     overrides = str(tmp_path / "overrides.yaml")
     done = postel("check-config", "--config", str(tmp_path / "postel.yaml"), POSTEL_ATTRIBUTE_OVERRIDES=overrides)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"1 dropped, overrides: {overrides}" in done.stdout
+    assert f"1 dropped, 1 hashed, 2 rules for log bodies, overrides: {overrides}" in done.stdout
 
 
 def test_check_config_names_every_problem_on_a_line(tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ PLANTED = [
     f"? {{{SECRET}: a}}\n: b",
     f"{SECRET}: 1\n{SECRET}: 2",
     f"drop: {{logs: ['\x02{SECRET}\x03']}}",
+    f"drop: {{hash: {SECRET}}}",
+    f"drop: {{hash: ['{SECRET}*x']}}",
+    f"drop: {{hash: [{{{SECRET}: a}}]}}",
+    f"drop: {{log_body: {SECRET}}}",
+    f"drop: {{log_body: ['{SECRET}[']}}",
+    f"drop: {{log_body: [{{{SECRET}: a}}]}}",
+    f"drop: {{log_body: [{{key: '{SECRET}*x'}}]}}",
+    f"drop: {{log_body: [{{key: [{SECRET}]}}]}}",
 ]
 """Files that cannot be loaded, with a secret in each place that a problem may repeat."""
 

@@ -6,7 +6,8 @@ import pytest
 
 from exporter import promotion
 from exporter.errors import ConfigurationError
-from exporter.promotion import OWNERS, TYPES, Keys, Promotion
+from exporter.promotion import OWNERS, TYPES, Promotion
+from exporter.redaction import Keys
 
 
 def load(overrides: str, folder: Path, base: str | None = None) -> Promotion:
@@ -63,6 +64,29 @@ def test_a_pattern_drops_all_that_begin_so(tmp_path: Path) -> None:
     assert dropped | Keys(frozenset({"b"}), ("http",)) == Keys(frozenset({"a", "b"}), ("http", "user."))
 
 
+def test_what_is_hashed_is_a_string_and_promoted_as_one(tmp_path: Path) -> None:
+    overrides = (
+        "promote: {spans: {int: [user.id, a], double: [shop.x]}}\ndrop: {spans: [a], hash: [user.id, a, shop.*]}"
+    )
+    found = load(overrides, tmp_path)
+    assert found.hashed == Keys(frozenset({"user.id", "a"}), ("shop.",))
+    assert found.promoted_types("spans", "user.id") == found.promoted_types("spans", "shop.x") == {"string"}
+    assert "a" not in found.promoted["spans"], "drop wins"
+    for owner in OWNERS:
+        redaction = found.keyed(b"k").redaction(owner)
+        assert redaction is not None
+        assert (redaction.hashed, redaction.dropped) == (found.hashed, found.dropped(owner))
+
+
+def test_an_owner_without_a_list_is_let_alone(tmp_path: Path) -> None:
+    found = load("drop: {logs: [a], log_body: [b, {key: c}]}", tmp_path).keyed(b"k")
+    assert [owner for owner in OWNERS if found.redaction(owner) is not None] == ["logs"]
+    assert found.bodies is not None
+    assert [rule.pattern for rule in found.bodies.expressions] == ["b"]
+    assert found.bodies.members.names == {"c"}
+    assert promotion.load().keyed(b"k").refused is None
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -71,6 +95,8 @@ def test_a_pattern_drops_all_that_begin_so(tmp_path: Path) -> None:
         "promote:\ndrop:\n",
         "promote: {}\ndrop: {}\n",
         "promote: {spans: , logs: {}, metrics: {string: [], int: }}\ndrop: {spans: [], logs: , span_links: []}\n",
+        "drop: {hash: , log_body: }\n",
+        "drop: {hash: [], log_body: []}\n",
     ],
 )
 def test_empty_lists_and_sections_change_nothing(overrides: str, tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""Refused records as quarantine may keep them: JSON of any shape, as whoever sent it may have meant anything by it.
+
+The lists of all owners hold everywhere in a record. Where something is named so that it had to be hashed, but is no
+value of OTLP, it is removed.
+
+Source: docs/redaction.md; docs/architecture.md, "Refused records".
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from exporter.errors import UndecodableBody
+from exporter.otlp.anyvalue import to_otlp
+from exporter.otlp.json import JsonCodec
+from exporter.otlp.records import LOGS, AnyValue
+from exporter.redaction import DROPPED, KEPT, Redaction
+from exporter.redaction_bodies import BodyRules
+
+_REMOVED = object()
+
+
+class Refused(Struct, frozen=True):
+    """What becomes of refused records: `lists` are those of all owners together."""
+
+    lists: Redaction
+    bodies: BodyRules | None
+
+    def redact(self, signal: str, record: bytes) -> bytes:
+        """A refused record of a signal as it may be kept; b"" of what is no JSON."""
+        try:
+            found = self._item(msgspec.json.decode(record)) if record else _REMOVED
+            if signal == LOGS and self.bodies is not None:
+                found = self._log_record(found, self.bodies)
+            return b"" if found is _REMOVED else msgspec.json.encode(found)
+        except (msgspec.DecodeError, RecursionError):
+            return b""
+
+    def _log_record(self, record: Any, rules: BodyRules) -> Any:
+        if not isinstance(record, dict):
+            return _hidden(record, rules)
+        if "body" in record:
+            try:
+                value = rules.read(JsonCodec(), msgspec.json.encode(record["body"]))
+            except UndecodableBody:
+                return record | {"body": _hidden(record["body"], rules)}
+            return record | {"body": to_otlp(value)}
+        return record
+
+    def _item(self, value: Any) -> Any:
+        """A JSON value without what may not be kept, or _REMOVED."""
+        if isinstance(value, list):
+            return [found for item in value if (found := self._item(item)) is not _REMOVED]
+        if not isinstance(value, dict):
+            return value
+        # Of a record that is not of its type the key may be anything.
+        if isinstance(key := value.get("key"), str) and (fate := self.lists.fate(key)) != KEPT:
+            return _REMOVED if fate == DROPPED else self._hashed(key, value.get("value"))
+        found = {name: self._item(item) for name, item in value.items() if self.lists.fate(name) == KEPT}
+        return {name: item for name, item in found.items() if item is not _REMOVED}
+
+    def _hashed(self, key: str, value: Any) -> Any:
+        try:
+            decoded: AnyValue = JsonCodec().any_value(msgspec.json.encode(value))
+        except UndecodableBody:
+            return _REMOVED
+        return {"key": key, "value": to_otlp(self.lists.hash(decoded))}
+
+
+def _hidden(value: Any, rules: BodyRules) -> Any:
+    """A body of any shape: texts in it with what the rules match hidden, its keys as they are."""
+    if isinstance(value, str):
+        return rules.hide(value)
+    if isinstance(value, list):
+        return [_hidden(item, rules) for item in value if not _is_removed(item, rules)]
+    if isinstance(value, dict):
+        return {
+            name: item if _is_key(name, value) else _hidden(item, rules)
+            for name, item in value.items()
+            if name not in rules.members and not _is_removed(item, rules)
+        }
+    return value
+
+
+def _is_removed(item: Any, rules: BodyRules) -> bool:
+    return isinstance(item, dict) and isinstance(key := item.get("key"), str) and key in rules.members
+
+
+def _is_key(name: str, around: dict[str, Any]) -> bool:
+    """Whether a member names the value beside it."""
+    return name == "key" and around.keys() == {"key", "value"}
