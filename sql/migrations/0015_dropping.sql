@@ -6,23 +6,27 @@ ALTER TABLE otel_partitions ADD COLUMN is_leaving boolean;
 
 -- Stretches of time by which a signal's partitions go: facts, children and rollups together, also where the interval was
 -- changed or a table came later, so that the partitions of one table begin in the middle of another's.
-CREATE VIEW otel_partition_ranges AS
-WITH placed AS (
-    SELECT t.signal, p.*, max(p.upper_unix_nano) OVER (
-        PARTITION BY t.signal ORDER BY p.lower_unix_nano, p.upper_unix_nano, p.parent
-        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ended_unix_nano
-    FROM otel_partitions AS p JOIN otel_partitioned_tables AS t ON t.parent = p.parent
-),
-numbered AS (
-    SELECT placed.*, count(*) FILTER (WHERE ended_unix_nano IS NULL OR lower_unix_nano >= ended_unix_nano) OVER (
-        PARTITION BY signal ORDER BY lower_unix_nano, upper_unix_nano, parent) AS number
-    FROM placed
-)
-SELECT signal, min(lower_unix_nano) AS lower_unix_nano, max(upper_unix_nano) AS upper_unix_nano,
-    bool_and(is_leaving IS TRUE) AS is_leaving, array_agg(partition ORDER BY parent) AS partitions
-FROM numbered
-GROUP BY signal, number;
-COMMENT ON VIEW otel_partition_ranges IS 'Stretches of time by which partitions are dropped (private).';
+CREATE FUNCTION otel_partition_ranges() RETURNS TABLE (
+    signal text, lower_unix_nano bigint, upper_unix_nano bigint, is_leaving boolean, partitions text[])
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH placed AS (
+        SELECT t.signal, p.parent, p.lower_unix_nano, p.upper_unix_nano, p.partition, p.is_leaving,
+            max(p.upper_unix_nano) OVER (
+                PARTITION BY t.signal ORDER BY p.lower_unix_nano, p.upper_unix_nano, p.parent
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ended_unix_nano
+        FROM otel_partitions AS p JOIN otel_partitioned_tables AS t ON t.parent = p.parent
+    ),
+    numbered AS (
+        SELECT placed.*, count(*) FILTER (WHERE ended_unix_nano IS NULL OR lower_unix_nano >= ended_unix_nano) OVER (
+            PARTITION BY placed.signal ORDER BY lower_unix_nano, upper_unix_nano, parent) AS number
+        FROM placed
+    )
+    SELECT n.signal, min(n.lower_unix_nano), max(n.upper_unix_nano), bool_and(n.is_leaving IS TRUE),
+        array_agg(n.partition ORDER BY n.parent)
+    FROM numbered AS n
+    GROUP BY n.signal, n.number;
+END;
 
 -- Empties the partitions of the range of `signal` that ends at `until`, and marks them as leaving. Returns the bytes they
 -- held; null where somebody uses one of them, which is not waited for. Nothing but these partitions is locked. Edges of
@@ -40,7 +44,7 @@ BEGIN
     END IF;
     SELECT r.partitions, (SELECT string_agg(format('%I', name), ', ') FROM unnest(r.partitions) AS name)
     INTO names, listed
-    FROM otel_partition_ranges AS r
+    FROM otel_partition_ranges() AS r
     WHERE r.signal = otel_empty_range.signal AND r.upper_unix_nano = until AND NOT r.is_leaving;
     IF NOT FOUND THEN
         RETURN NULL;

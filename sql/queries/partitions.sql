@@ -8,7 +8,7 @@ SELECT pg_try_advisory_xact_lock(hashtext('postel-dropping'));
 
 -- name: list-ended-ranges
 -- Stretches of time that ended at or before $1 (unix nanoseconds), by signal, the oldest first.
-SELECT signal, upper_unix_nano FROM otel_partition_ranges
+SELECT signal, upper_unix_nano FROM otel_partition_ranges()
 WHERE upper_unix_nano <= $1 AND NOT is_leaving
 ORDER BY upper_unix_nano, lower_unix_nano, signal;
 

@@ -243,7 +243,7 @@ def test_partitions_of_several_lengths_go_together(store: str) -> None:
     found = ask(
         store,
         "SELECT lower_unix_nano - $1 AS lower, upper_unix_nano - $1 AS upper, cardinality(partitions) AS n"
-        " FROM otel_partition_ranges WHERE signal = 'spans' ORDER BY 1",
+        " FROM otel_partition_ranges() WHERE signal = 'spans' ORDER BY 1",
         day,
     )
     assert found[0] == {"lower": 0, "upper": 5 * HOUR, "n": 6}
