@@ -5,8 +5,11 @@ import time
 
 import pytest
 
+from exporter.analyzing import analyze
+from exporter.database import Database
 from exporter.dimensions import KINDS, LOG_SERIES, RESOURCES, SCOPES, SPAN_SERIES, Kind
 from exporter.maintenance import maintain, tend
+from exporter.partitions import Partitions
 from exporter.settings import load
 from exporter.sidecar import Sidecar
 from tests.exporter.sending import DAY, NOW, SECOND, gauge, log, logs, metrics, point, run, send, span, spans
@@ -74,6 +77,31 @@ def test_series_go_with_their_own_signal(store: str) -> None:
         assert await sizes(running) == whole | {LOG_SERIES.table: 0}
 
     run(store, session)
+
+
+def test_replicas_do_each_thing_once(store: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Three processes at the same moment: what one does the others leave, and none fails."""
+    settings = load(environ={"POSTEL_RETENTION_MAX_SIZE": "1MiB"})
+
+    async def session(running: Sidecar) -> list[list[str]]:
+        for days in (20, 19):
+            for body in some(TODAY - days * DAY):
+                await send(running, *body)
+        await age(running, 15)
+        databases = [Database(store, 2, 8.0) for _ in range(3)]
+        try:
+            rounds = [maintain(one, Partitions(one, settings.intervals, 2), settings) for one in databases]
+            return await asyncio.gather(*rounds, analyze(store), analyze(store))
+        finally:
+            for one in databases:
+                await one.close()
+
+    *dropped, a, b = run(store, session)
+    names = [name for some_names in dropped for name in some_names]
+    assert (len(names), len(set(names))) == (26, 26)
+    assert set(a).isdisjoint(b)
+    assert [record.message for record in caplog.records if "max_size is" not in record.message] == []
+    assert ask(store, "SELECT FROM otel_span_series_dim") == []
 
 
 def test_no_series_outlives_what_it_is_of(store: str) -> None:
