@@ -50,8 +50,11 @@ BEGIN
         RETURN NULL;
     END IF;
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', listed);
-    SELECT sum(pg_total_relation_size(format('%I', name)::regclass)) INTO held FROM unnest(names) AS name;
-    EXECUTE format('TRUNCATE %s', listed);
+    SELECT sum(pg_total_relation_size(leaf)), string_agg(leaf::text, ', ') FILTER (WHERE pg_relation_size(leaf) > 0)
+    INTO held, listed FROM unnest(names) AS name, to_regclass(format('%I', name)) AS leaf;
+    IF listed IS NOT NULL THEN
+        EXECUTE format('TRUNCATE %s', listed);
+    END IF;
     IF signal = 'spans' THEN
         DELETE FROM otel_edge_minutes AS e
         WHERE e.client_minute_unix_nano < until
@@ -65,7 +68,7 @@ END $$;
 
 -- Drops one partition that is leaving. Returns whether it did; null where there is nothing to drop, because somebody else
 -- did or because rows have come since. False: locks were not to be had, of which the one on the parent makes writers wait
--- behind it. (Not DETACH .. CONCURRENTLY, which no function may do: docs/decisions/0015.)
+-- behind it. (Not DETACH .. CONCURRENTLY, which no function may do: docs/decisions/0016.)
 CREATE FUNCTION otel_drop_partition(partition_name text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '40ms' AS $$
 DECLARE
