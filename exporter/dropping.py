@@ -1,8 +1,8 @@
 """Which partitions go, when and in what order: past their signal's retention, or the oldest of more than max_size.
 
-A stretch of time goes as a whole: its partitions are emptied in one transaction, which locks none of their parents, then
-dropped one by one, each as soon as the lock on its parent is to be had without anybody waiting long for it. What is not
-done in one round is done in a later one, by any replica.
+A stretch of time goes as a whole: its partitions are emptied in one transaction, which locks none of their parents,
+then dropped one by one, each as soon as the lock on its parent is to be had without anybody waiting long for it. What
+is not done in one round is done in a later one, by any replica.
 
 Source: docs/data-life.md; docs/decisions/0016-dropping.md; sql/migrations/0015_dropping.sql.
 """
