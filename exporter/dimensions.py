@@ -10,6 +10,7 @@ import asyncio
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -27,6 +28,7 @@ from sql import query
 
 _TRUST_S = 3000
 """A cached id is trusted this long before its row's last_seen is confirmed again: pruning counts on an hour."""
+_PRUNED_AT_ONCE = 500
 
 _SQL_TYPES = {"string": "text", "int": "bigint", "double": "double precision", "bool": "boolean", "bytes": "bytea"}
 
@@ -267,9 +269,19 @@ async def _ensure_keys(connection: Connection, keys: Iterable[str]) -> dict[str,
     return {hashes[h]: key_id for h, key_id in found.items()}
 
 
-async def prune(connection: Connection, kind: Kind, age_s: float) -> int:
-    """Delete the rows that were not confirmed for `age_s` seconds, with their typed attributes; returns how many."""
-    gone = [row[0] for row in await connection.fetch(kind.statement("prune-dimensions"), age_s)]
+async def prune(database: Database, kind: Kind, age_s: float) -> int:
+    """Delete the rows that were not confirmed for `age_s` seconds, with their typed attributes; returns how many.
+
+    Few in a transaction, as whoever confirms or makes one of them anew waits for its end. Raises StorageUnavailable.
+    """
+    rows = await database.retrying(lambda c: c.fetch(kind.statement("list-unconfirmed"), age_s))
+    ids = [row[0] for row in rows]
+    pieces = [ids[i : i + _PRUNED_AT_ONCE] for i in range(0, len(ids), _PRUNED_AT_ONCE)]
+    return sum([await database.retrying(partial(_prune, kind=kind, ids=some, age_s=age_s)) for some in pieces])
+
+
+async def _prune(connection: Connection, kind: Kind, ids: list[int], age_s: float) -> int:
+    gone = [row[0] for row in await connection.fetch(kind.statement("prune-dimensions"), ids, age_s)]
     if gone and kind.attributes is not None:
         for of_type in TYPES:
             await connection.execute(_typed("prune-typed-attributes", kind, of_type), gone)

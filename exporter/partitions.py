@@ -1,6 +1,6 @@
-"""Partitions made ahead of the clock and on demand of what arrives; old ones dropped where retention says so.
+"""Partitions made ahead of the clock and on demand of what arrives, as long as their signal's interval.
 
-Source: sql/migrations/0003_partitions.sql.
+Source: sql/migrations/0003_partitions.sql; docs/decisions/0015-partitions.md.
 """
 
 import time
@@ -17,11 +17,11 @@ _HOUR_NANO = 3600 * _NANO
 
 
 class Partitions:
-    """The partitions that exist as far as this process knows, by signal, as multiples of the interval."""
+    """The partitions that exist as far as this process knows, by signal, as multiples of its interval."""
 
-    def __init__(self, database: Database, interval_s: float, ahead: int) -> None:
+    def __init__(self, database: Database, intervals_s: Mapping[str, float], ahead: int) -> None:
         self._database = database
-        self._interval = int(interval_s) * _NANO
+        self._intervals = {signal: int(intervals_s[signal]) * _NANO for signal in SIGNALS}
         self._ahead = ahead
         self._known: dict[str, set[int]] = {signal: set() for signal in SIGNALS}
 
@@ -33,31 +33,26 @@ class Partitions:
                 await self._make(batch.signal.name, needed)
 
     async def make_ahead(self) -> None:
-        """Make the partition of now, the one before, and `ahead` more for every signal."""
-        now = time.time_ns() // self._interval
-        for signal in SIGNALS:
-            await self._make(signal, set(range(now - 1, now + self._ahead + 1)))
+        """Make the partition of now and `ahead` more for every signal, one at a time: others may wait for one."""
+        for signal, interval in self._intervals.items():
+            now = time.time_ns() // interval
+            for i in range(now, now + self._ahead + 1):
+                await self._make(signal, {i}, is_urgent=False)
 
     async def make(self, signal: str, low: int, high: int) -> None:
         """Make what records from `low` to `high` (unix nanoseconds) need. Raises StorageUnavailable."""
-        await self._make(signal, set(range(low // self._interval, (high - 1) // self._interval + 1)))
+        interval = self._intervals[signal]
+        await self._make(signal, set(range(low // interval, (high - 1) // interval + 1)))
 
-    async def drop_before(self, retention_s: Mapping[str, float | None]) -> list[str]:
-        """Drop the partitions that hold nothing younger than their signal's retention; returns their names."""
-        dropped: list[str] = []
-        for signal, kept_s in retention_s.items():
-            if kept_s is None:
-                continue
-            before = time.time_ns() - int(kept_s * _NANO)
-            rows = await self._database.retrying(lambda c, s=signal, b=before: _drop(c, s, b))  # type: ignore[misc]
-            dropped += rows
-            self._known[signal] = {i for i in self._known[signal] if (i + 1) * self._interval > before}
-        return dropped
+    def forget_before(self, signal: str, until: int) -> None:
+        """Those that end at or before a time (unix nanoseconds) are going."""
+        interval = self._intervals[signal]
+        self._known[signal] = {i for i in self._known[signal] if (i + 1) * interval > until}
 
     def ahead(self) -> dict[str, float]:
         """How many whole partitions after the one of now are known, by signal."""
-        now = time.time_ns() // self._interval
-        return {signal: sum(i > now for i in known) for signal, known in self._known.items()}
+        now = time.time_ns()
+        return {signal: sum(i > now // self._intervals[signal] for i in known) for signal, known in self._known.items()}
 
     def forget(self) -> None:
         """Trust nothing: a partition was missing."""
@@ -67,21 +62,23 @@ class Partitions:
     def _needed(self, batch: Batch) -> set[int]:
         if batch.keys is None:
             return set()
-        low, high = (key // self._interval for key in batch.keys)
+        signal = batch.signal
+        interval = self._intervals[signal.name]
+        low, high = (key // interval for key in batch.keys)
         if low == high:
             return {low}
-        signal = batch.signal
         facts = list(zip(signal.tables, batch.rows, strict=True))[: signal.facts]
-        return {row[table.time] // self._interval for table, rows in facts for row in rows}
+        return {row[table.time] // interval for table, rows in facts for row in rows}
 
-    async def _make(self, signal: str, needed: set[int]) -> None:
+    async def _make(self, signal: str, needed: set[int], *, is_urgent: bool = True) -> None:
         # Of every hour, as partitions of another interval may lie in ours, with gaps: all begin at a whole hour.
-        keys = sorted(key for i in needed for key in range(i * self._interval, (i + 1) * self._interval, _HOUR_NANO))
-        await self._database.retrying(
-            lambda c: c.execute(query("partitions", "create-partitions"), signal, keys, self._interval)
-        )
+        interval = self._intervals[signal]
+        keys = sorted(key for i in needed for key in range(i * interval, (i + 1) * interval, _HOUR_NANO))
+
+        async def create(connection: Connection) -> None:
+            if is_urgent:
+                await connection.fetch(query("partitions", "cancel-analyze"))
+            await connection.execute(query("partitions", "create-partitions"), signal, keys, interval)
+
+        await self._database.retrying(create)
         self._known[signal] |= needed
-
-
-async def _drop(connection: Connection, signal: str, before: int) -> list[str]:
-    return [row[0] for row in await connection.fetch(query("partitions", "drop-partitions"), signal, before)]

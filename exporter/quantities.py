@@ -18,7 +18,11 @@ T = TypeVar("T")
 Parser = Callable[[str], T]
 
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_BYTES = {"": 1, "B": 1} | {
+    prefix + unit: base**power
+    for unit, base in (("iB", 2**10), ("B", 10**3))
+    for power, prefix in enumerate("KMGT", start=1)
+}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _DURATION = re.compile(rf"({_NUMBER})(ms|s|m|h|d|w)")
 _DURATIONS = re.compile(rf"(?:{_NUMBER}(?:ms|s|m|h|d|w))+")

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from exporter.documents import Document, one_line
 from exporter.errors import ConfigurationError
@@ -47,14 +48,25 @@ Bytes = Annotated[int, between(size_in_bytes, "1KiB", "1024GiB")]
 Timeout = Annotated[float, between(seconds, "10ms", "1h")]
 Age = Annotated[float, between(seconds, "0s", "36500d")]
 Kept = Annotated[float | None, optional(between(seconds, "0s", "36500d"))]
+_INTERVAL = one_of(seconds, "1h", "6h", "1d", "1w")
+Interval = Annotated[float | None, optional(_INTERVAL)]
+
+
+class Intervals(Struct, frozen=True):
+    """Seconds of one partition of each signal; None = `partition_interval`."""
+
+    spans: Interval
+    logs: Interval
+    metrics: Interval
 
 
 class Retention(Struct, frozen=True):
-    """Seconds that each signal is kept; None = for ever."""
+    """Seconds that each signal is kept, and bytes that all of them may take together; None = for ever, any."""
 
     spans: Kept
     logs: Kept
     metrics: Kept
+    max_size: Annotated[int | None, optional(between(size_in_bytes, "1MiB", "1024TiB"))]
 
 
 class Verdict(Struct, frozen=True):
@@ -105,7 +117,8 @@ class Settings(Struct, frozen=True):
     dedup_window: Age
     accept_past: Age
     accept_future: Age
-    partition_interval: Annotated[float, one_of(seconds, "1h", "6h", "1d", "1w")]
+    partition_interval: Annotated[float, _INTERVAL]
+    partition_intervals: Intervals
     partitions_ahead: Annotated[int, between(integer, "1", "100")]
     retention: Retention
     max_rejected_bytes: Bytes
@@ -115,6 +128,12 @@ class Settings(Struct, frozen=True):
     max_cached_resources: Count
     verdict: Verdict
     given: tuple[tuple[str, Given], ...]
+
+    @property
+    def intervals(self) -> dict[str, float]:
+        """Seconds of one partition, by signal."""
+        given: dict[str, float | None] = asdict(self.partition_intervals)
+        return {signal: self.partition_interval if own is None else own for signal, own in given.items()}
 
 
 def _fields(struct: type[Struct]) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from typing import Protocol
 
 from exporter import migrations, row_indexes, verdicts
 from exporter.admission import Admission
+from exporter.analyzing import analyze
 from exporter.attributes import Limits
 from exporter.database import Connection, Database
 from exporter.dimensions import Dimensions
+from exporter.dropping import Dropping
 from exporter.errors import PostelError, ShuttingDown, StorageUnavailable
 from exporter.ingest import Ingest
-from exporter.maintenance import maintain
+from exporter.maintenance import tend
 from exporter.minutes import BEHIND, Minutes
 from exporter.overrides import LOOK_S, Overrides
 from exporter.partitions import Partitions
@@ -67,7 +69,8 @@ class Sidecar:
         self.ending: list[Callable[[], None]] = []
         """What else is told that the server stops."""
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
-        self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
+        self._partitions = Partitions(self._control, settings.intervals, settings.partitions_ahead)
+        self._dropping = Dropping(self._control, self._partitions, settings.retention)
         self._minutes = Minutes(self._control, self._partitions, BEHIND)
         self._quarantine = Quarantine(settings.max_rejected_bytes, settings.rejected_retention)
         self._ingest: Ingest | None = None
@@ -180,7 +183,9 @@ class Sidecar:
         log.info("ready")
         self._repeat(_ROUND_S, "verdicts", partial(self._share_verdicts, ingest))
         self._repeat(_ROUND_S, "quarantine", partial(self._quarantine.prune, self._control))
-        self._repeat(_DATA_LIFE_S, "maintenance", partial(maintain, self._control, self._partitions, self.settings))
+        self._repeat(_ROUND_S, "dropping", self._dropping.drop)
+        self._repeat(_DATA_LIFE_S, "maintenance", partial(tend, self._control, self._partitions, self.settings))
+        self._repeat(_DATA_LIFE_S, "statistics", partial(analyze, self.database_url))
         if self._is_owner:
             self._repeat(_ROUND_S, "indexes", self._index)
         self._repeat(_MINUTES_S, "minutes", partial(self._minutes.roll_up, _MINUTES_BUDGET_S))
@@ -217,6 +222,10 @@ class Sidecar:
         watch(gauge, "queue_age_seconds", "Since the oldest batch waits.", "", lambda: {"": self._queue.age()})
         watch(counter, "pool_wait_seconds", "Waited for a connection.", "pool", waited)
         watch(gauge, "partitions_ahead", "Whole partitions made ahead.", "signal", self._partitions.ahead)
+        drops = self._dropping
+        watch(counter, "dropped_partitions", "Stretches of a signal dropped.", "reason", lambda: drops.ranges)
+        watch(counter, "dropped_bytes", "What these held.", "reason", lambda: drops.freed_bytes)
+        watch(gauge, "stored_bytes", "What all is stored takes, where max_size is set.", "", lambda: drops.stored_bytes)
         watch(gauge, "due_minutes", "Minutes that are to be computed.", "signal", lambda: self._minutes.due)
         watch(gauge, "quarantine_bytes", "Refused records.", "", lambda: {"": self._quarantine.size_bytes})
         watch(gauge, "dimension_rows_cached", "Rows whose ids are cached.", "table", cached)

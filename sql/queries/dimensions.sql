@@ -55,9 +55,14 @@ ON CONFLICT DO NOTHING RETURNING series_hash, series_id;
 -- Promoted attributes of new dimension rows, of one type.
 INSERT INTO __table__ SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::__type__[]) ON CONFLICT DO NOTHING;
 
+-- name: list-unconfirmed
+-- Rows that were not confirmed for $1 seconds.
+SELECT __id__ FROM __table__ WHERE last_seen < now() - make_interval(secs => $1) ORDER BY __id__;
+
 -- name: prune-dimensions
 -- Rows that nothing can point to any more; rechecked under the row's lock, so that a touch in the meantime spares it.
-DELETE FROM __table__ WHERE last_seen < now() - make_interval(secs => $1) RETURNING __id__;
+DELETE FROM __table__ WHERE __id__ = ANY($1::bigint[]) AND last_seen < now() - make_interval(secs => $2)
+RETURNING __id__;
 
 -- name: prune-typed-attributes
 -- The promoted attributes of pruned rows.

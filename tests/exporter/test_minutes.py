@@ -12,11 +12,12 @@ from exporter.database import Database
 from exporter.maintenance import maintain
 from exporter.minutes import MINUTE_NANO, Minutes, Pace
 from exporter.otlp.records import LOGS, SPANS
-from exporter.partitions import Partitions
+from exporter.partitions import SIGNALS, Partitions
 from exporter.sidecar import Sidecar
 from tests.exporter.sending import DAY, HOUR, NOW, SECOND, log, logs, run, send, sent, span, spans
 from tests.sql.rows import ask
 
+DAYS = dict.fromkeys(SIGNALS, 86_400.0)
 EAGER = Pace(lag_s=0, settle_s=0, patience_s=0)
 DUE = "SELECT signal, minute_unix_nano AS minute FROM otel_due_minutes ORDER BY 1, 2"
 COUNTED = """SELECT (SELECT coalesce(sum(calls), 0) FROM otel_operation_minutes)::int AS spans,
@@ -39,7 +40,7 @@ def computed(url: str, pace: Pace = EAGER) -> int:
     async def session() -> int:
         database = Database(url, 1, 8.0)
         try:
-            return await Minutes(database, Partitions(database, 86_400, 2), pace).roll_up()
+            return await Minutes(database, Partitions(database, DAYS, 2), pace).roll_up()
         finally:
             await database.close()
 
@@ -135,7 +136,7 @@ def test_several_at_once_compute_each_minute_once(store: str) -> None:
         for body in some(rng, 30):
             await send(running, *body)
         other = Database(store, 1, 8.0)
-        workers = [minutes_of(running), Minutes(other, Partitions(other, 86_400, 2), EAGER)]
+        workers = [minutes_of(running), Minutes(other, Partitions(other, DAYS, 2), EAGER)]
         await running._control.retrying(workers[0]._mark)
         due = len(await look(running, DUE))
         assert 0 < sum(await asyncio.gather(*(worker.roll_up() for worker in workers))) <= due

@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 
 from exporter.database import Database
+from exporter.dropping import Dropping
 from exporter.maintenance import maintain
-from exporter.partitions import Partitions
-from exporter.settings import load
+from exporter.partitions import SIGNALS, Partitions
+from exporter.settings import Retention, load
 from exporter.sidecar import Sidecar
 from tests.exporter.sending import (
     DAY,
@@ -32,12 +33,13 @@ from tests.exporter.sending import (
 from tests.sql.rows import ask
 
 BOUNDS = """SELECT lower_unix_nano AS lower, upper_unix_nano AS upper FROM otel_partitions
-WHERE parent = 'otel_spans_fact' ORDER BY 1"""
+WHERE parent = $1 ORDER BY 1"""
+DAYS = dict.fromkeys(SIGNALS, 86_400.0)
 
 
-def bounds(url: str) -> list[tuple[int, int]]:
-    """The bounds of the spans' partitions."""
-    return [(row["lower"], row["upper"]) for row in ask(url, BOUNDS)]
+def bounds(url: str, table: str = "otel_spans_fact") -> list[tuple[int, int]]:
+    """The bounds of a table's partitions."""
+    return [(row["lower"], row["upper"]) for row in ask(url, BOUNDS, table)]
 
 
 class Clock:
@@ -91,7 +93,7 @@ def test_it_runs_over_midnight_and_takes_a_backfill(store: str, clock: Clock) ->
 def test_partitions_are_made_ahead_for_every_signal(store: str) -> None:
     sent(store)
     now = time.time_ns()
-    for days in (-1, 0, 1, 2):
+    for days in (0, 1, 2):
         missing = "SELECT FROM otel_partitions WHERE $1 >= lower_unix_nano AND $1 < upper_unix_nano"
         assert len(ask(store, missing, now + days * DAY)) == 13, days
 
@@ -107,6 +109,23 @@ def test_the_interval_may_be_changed_at_any_time(store: str, before: str, after:
     assert totals([*first, *later]) == (104, 2, 0)
     found = bounds(store)
     assert all(upper <= lower for (_, upper), (lower, _) in pairwise(found)), "none overlap"
+
+
+def test_each_signal_has_its_own_interval_and_may_change_it(store: str) -> None:
+    old = NOW - 30 * HOUR
+    own = {"PARTITION_INTERVAL": "6h", "PARTITION_INTERVALS_SPANS": "1h", "PARTITION_INTERVALS_METRICS": "1w"}
+    changed = {"PARTITION_INTERVALS_SPANS": "1w", "PARTITION_INTERVALS_LOGS": "1h", "PARTITION_INTERVALS_METRICS": "6h"}
+    first = sent(store, *of_all_signals(old, 1), lists=None, **own)
+    tables = {"otel_spans_fact": HOUR, "otel_operation_minutes": HOUR, "otel_logs_fact": 6 * HOUR}
+    tables |= {"otel_log_minutes": 6 * HOUR, "otel_exemplars": 7 * DAY}
+    for table, length in tables.items():
+        assert {upper - lower for lower, upper in bounds(store, table)} == {length}, table
+    everywhere = [body for i in range(60) for body in of_all_signals(NOW - i * HOUR, i + 2)]
+    later = sent(store, *everywhere, lists=None, **changed)
+    assert totals([*first, *later]) == (3 + len(everywhere), 0, 0)
+    for table in tables:
+        found = bounds(store, table)
+        assert all(upper <= lower for (_, upper), (lower, _) in pairwise(found)), table
 
 
 def test_retention_drops_old_partitions_and_files_old_records_under_their_receipt(store: str) -> None:
@@ -149,8 +168,8 @@ def test_children_and_traces_leave_with_their_spans(store: str) -> None:
     async def drop() -> list[str]:
         database = Database(store, 1, 8.0)
         try:
-            partitions = Partitions(database, DAY / SECOND, 2)
-            return await partitions.drop_before({"spans": 5 * 86_400.0, "logs": None, "metrics": 5 * 86_400.0})
+            kept = Retention(spans=5 * 86_400.0, logs=None, metrics=5 * 86_400.0, max_size=None)
+            return await Dropping(database, Partitions(database, DAYS, 2), kept).drop()
         finally:
             await database.close()
 
@@ -166,7 +185,7 @@ def test_maintenance_keeps_everything_by_default(store: str) -> None:
     async def once() -> list[str]:
         database = Database(store, 1, 8.0)
         try:
-            return await maintain(database, Partitions(database, DAY / SECOND, 2), load(environ={}))
+            return await maintain(database, Partitions(database, DAYS, 2), load(environ={}))
         finally:
             await database.close()
 

@@ -45,7 +45,8 @@ def test_defaults_are_what_the_documentation_says() -> None:
     assert (found.body_stall_timeout, found.request_deadline, found.shutdown_grace) == (60, 9, 30)
     assert (found.dedup_window, found.accept_past, found.accept_future) == (6 * 3600, 30 * 86400, 86400)
     assert (found.partition_interval, found.partitions_ahead) == (86400, 2)
-    assert (found.retention.spans, found.retention.logs, found.retention.metrics) == (None, None, None)
+    assert found.intervals == {"spans": 86400, "logs": 86400, "metrics": 86400}
+    assert found.retention == settings.Retention(spans=None, logs=None, metrics=None, max_size=None)
     assert (found.writers, found.readers) == (2, 1)
     assert found.verdict == settings.Verdict(
         new_value_share=0.95,
@@ -89,6 +90,16 @@ def test_a_layer_can_take_back_an_optional_value(tmp_path: Path) -> None:
     found = load(file, folder=tmp_path, POSTEL_RETENTION_LOGS="none", POSTEL_DATABASE_URL="none")
     assert (found.retention.logs, found.retention.spans, found.database_url) == (None, None, None)
     assert found.attribute_overrides is None
+
+
+def test_the_interval_of_a_signal_goes_before_that_of_all(tmp_path: Path) -> None:
+    file = tmp_path / "postel.yaml"
+    file.write_text(
+        "partition_interval: 6h\npartition_intervals: {logs: 1h, metrics: 1w}\nretention: {max_size: 1.5TB}\n"
+    )
+    found = settings.load(file, environ={})
+    assert found.intervals == {"spans": 6 * 3600, "logs": 3600, "metrics": 7 * 86400}
+    assert found.retention.max_size == 1_500_000_000_000
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "retention:\nverdict: {}\n"])

@@ -18,7 +18,7 @@ from msgspec import Struct
 from bench.machine import describe
 from exporter.embedded import EmbeddedPostgres
 from tests.e2e.collector import BINARY
-from tests.faults import access, collector, dimensions, kills, load, trouble
+from tests.faults import access, collector, dimensions, dropping, kills, load, trouble
 from tests.faults.life import asked
 from tests.faults.outcome import HEAD, Outcome
 
@@ -64,6 +64,7 @@ FAULTS: tuple[tuple[str, Fault], ...] = (
     ("17", lambda run: dimensions.every_attribute_unique(run.size(125), 100, {}, run.new_database())),
     ("17b", lambda run: dimensions.series_that_sleep(run.size(63), run.new_database())),
     ("17c", lambda run: load.batched_again(run.size(300), run.new_database())),
+    ("17d", lambda run: dropping.dropped_under_load(run.size(30), run.new_database())),
     ("19", lambda run: access.hostile_reads(run.size(60), run.new_database())),
     ("20", lambda run: access.tokens_rotated(run.size(50), run.new_database())),
     ("23", lambda run: _behind_a_collector("disk", run.size(3))),

@@ -55,6 +55,8 @@ class Plan(Struct, frozen=True):
     """Bytes more in each record."""
     signals: tuple[str, ...] = SIGNALS
     now: Callable[[], int] = lambda: NOW
+    service: str = "faults"
+    """How the names of services begin, where each body has one resource."""
 
 
 class Bodies:
@@ -84,7 +86,7 @@ class Bodies:
 
     def _name(self, seed: int, turn: int, number: int) -> str:
         if self.plan.resources == 1:
-            return f"faults-{seed}"
+            return f"{self.plan.service}-{seed}"
         return f"turn-{turn}" if self.plan.repeats_resources else f"body-{number}"
 
     def _make(self, number: int, signal: str, encoding: Encoding, ids: list[int], service: str) -> Body:

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from random import Random
 from typing import Any
 
@@ -38,8 +38,11 @@ NOT_IN_A_VIEW = """SELECT (SELECT count(*) FROM otel_spans_fact) - (SELECT count
 STORED_SINCE = """SELECT (SELECT count(*) FROM otel_spans_fact WHERE span_id >= $1)
 + (SELECT count(*) FROM otel_logs_fact WHERE substr(body, 8)::bigint >= $1)
 + (SELECT count(*) FROM otel_metrics_data_points_number WHERE value_int >= $1)"""
-AWAKE = (True, True, False, False, True, True, False, False, False)
-"""On which days spans and logs come: back when their dimensions may just be pruned, then when they are long gone."""
+AWAKE = (True, True, False, False, True, False, False, False, False)
+"""On which days they come: back when their dimensions may just be pruned, then when they are long gone."""
+ASLEEP = """SELECT (SELECT count(*) FROM otel_resources_dim WHERE service_name ^@ 'sleepy')
++ (SELECT count(*) FROM otel_scopes_dim WHERE name = 'lib') + (SELECT count(*) FROM otel_metrics_dim)
++ (SELECT count(*) FROM otel_span_series_dim) + (SELECT count(*) FROM otel_metric_series_dim)"""
 NOTHING_KEPT = {f"RETENTION_{signal}": "0s" for signal in ("SPANS", "LOGS", "METRICS")}
 
 
@@ -72,22 +75,30 @@ def every_attribute_unique(bodies: int, resources: int, settings: Mapping[str, s
 
 
 def series_that_sleep(days: int, database_url: str) -> Outcome:
-    """Row 17b: nothing is kept, pruning runs in a loop, and series come back after days."""
+    """Row 17b: nothing is kept, pruning runs in a loop beside two replicas, and what slept comes back after days."""
     verdict, pruned = Verdict(), 0
-    with clock() as (file, launcher), living_on(database_url, NOTHING_KEPT, launcher) as life:
+    with (
+        clock() as (file, launcher),
+        living_on(database_url, NOTHING_KEPT, launcher) as life,
+        living_on(database_url, NOTHING_KEPT, launcher) as other,
+    ):
         with maintaining(launcher, database_url) as rounds:
             for day in range(days):
                 if day:
                     # PostgreSQL's clock cannot be moved on: what it stored is made older instead.
                     life.execute(AGE)
                     file.write_text(str(day * DAY_S))
-                awake = AWAKE[day % len(AWAKE)]
-                signals = (SPANS, LOGS, METRICS) if awake else (METRICS,)
-                plan = Plan(again=0, refused=False, signals=signals, now=lambda d=day: _now(d))  # type: ignore[misc]
                 first = 1 + (day << 16)
-                with Sender([life.url], plan, Manner(connections=CONNECTIONS), first=first) as sender:
-                    sender.wait_for(20)
-                    sender.finish()
+                awake = AWAKE[day % len(AWAKE)]
+                with ExitStack() as sending:
+                    senders = [sending.enter_context(s) for s in _senders([life.url, other.url], day, first, awake)]
+                    for sender in senders:
+                        sender.wait_for(20)
+                    for sender in senders:
+                        sender.finish()
+                sender = senders[0]
+                for one in senders[1:]:
+                    sender.include(one)
                 _wait_for_round(rounds)
                 if day % len(AWAKE) == len(AWAKE) - 1:
                     pruned += _wait_until_pruned(life)
@@ -118,6 +129,18 @@ def maintaining(launcher: Sequence[str], database_url: str) -> Iterator[list[int
         thread.join(60)
 
 
+def _senders(urls: Sequence[str], day: int, first: int, awake: bool) -> Iterator[Sender]:
+    """Who sends on a day: one whose logs come always, and one of all signals while it is awake."""
+
+    def sender(service: str, signals: tuple[str, ...], number: int) -> Sender:
+        plan = Plan(again=0, refused=False, signals=signals, now=lambda: _now(day), service=service)
+        return Sender(urls, plan, Manner(connections=CONNECTIONS), first=number)
+
+    yield sender("steady", (LOGS,), first)
+    if awake:
+        yield sender("sleepy", (SPANS, LOGS, METRICS), first + (1 << 15))
+
+
 def _now(day: int) -> int:
     return time.time_ns() + day * DAY_S * 1_000_000_000
 
@@ -131,9 +154,9 @@ def _wait_for_round(rounds: list[int]) -> None:
 
 
 def _wait_until_pruned(life: Life) -> int:
-    """Wait until no log series is left, as all of them sleep; 1."""
+    """Wait until nothing is left of what sleeps: resources, scopes, metrics and series; 1."""
     deadline = time.monotonic() + 60
-    while life.ask(lambda connection: connection.fetchval("SELECT count(*) FROM otel_log_series_dim")):
+    while life.ask(lambda connection: connection.fetchval(ASLEEP)):
         assert time.monotonic() < deadline, "what sleeps is never pruned"
         time.sleep(0.1)
     return 1

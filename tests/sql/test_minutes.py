@@ -8,7 +8,7 @@ import asyncpg
 from exporter.database import Database
 from exporter.integrity import check
 from exporter.minutes import AT_ONCE, Minutes
-from exporter.partitions import Partitions
+from exporter.partitions import SIGNALS, Partitions
 from sql import scripts
 from tests.conftest import database_of
 from tests.sql.rows import DAY, DIMENSIONS, HOUR, TRACE, T, insert, span
@@ -42,7 +42,10 @@ def test_what_is_stored_is_computed_after_the_migration(server_url: str) -> None
         due = await connection.fetchval("SELECT count(*) FROM otel_due_minutes")
         assert due == 2 * len(bounds[0]) * DAY // 60_000_000_000
         database = Database(url, 1, 60.0)
-        assert await Minutes(database, Partitions(database, DAY / 1e9, 2), AT_ONCE).roll_up() == due
+        assert (
+            await Minutes(database, Partitions(database, dict.fromkeys(SIGNALS, DAY / 1e9), 2), AT_ONCE).roll_up()
+            == due
+        )
         await database.close()
         tables = ("otel_operation_minutes", "otel_edge_minutes", "otel_log_minutes")
         assert [await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables] == [2, 1, 1]
