@@ -92,6 +92,13 @@ class Document:
             else:
                 self.problem(item, f"{path}[{index}]", f"must be a string (quote it); is {kind(item)}")
 
+    def items(self, node: Node, path: str) -> Iterator[tuple[Node, str]]:
+        """(node, path) of what a list has; nothing of an empty node. Notes what is no list."""
+        if isinstance(node, SequenceNode):
+            yield from ((item, f"{path}[{index}]") for index, item in enumerate(node.value))
+        elif not is_null(node):
+            self.problem(node, path, f"must be a list; is {kind(node)}")
+
     def finish(self) -> None:
         """Raise ConfigurationError if anything was noted."""
         if self.problems:

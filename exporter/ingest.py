@@ -268,12 +268,16 @@ class Ingest:
         low, high = now - int(past * _NANO), now + int(self._settings.accept_future * _NANO)
         return Window(max(low, 1), high, self._receipts)
 
+    def forget(self) -> None:
+        """Forget ids and series; whoever has the turn may."""
+        self._dimensions.forget()
+        self.traces.cardinality.forget()
+        self.logs.cardinality.forget()
+        self.metrics.forget()
+
     def _trim(self) -> None:
         if self._dimensions.is_due():
-            self._dimensions.forget()
-            self.traces.cardinality.forget()
-            self.logs.cardinality.forget()
-            self.metrics.forget()
+            self.forget()
         self.traces.cardinality.trim()
         self.logs.cardinality.trim()
         self.metrics.trim()

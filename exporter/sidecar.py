@@ -23,6 +23,7 @@ from exporter.minutes import BEHIND, Minutes
 from exporter.partitions import Partitions
 from exporter.promotion import Promotion
 from exporter.quarantine import Quarantine
+from exporter.retention import Rules
 from exporter.settings import Settings
 from exporter.telemetry import COUNTER, GAUGE, Telemetry
 from exporter.turns import Queue
@@ -40,6 +41,8 @@ _ANSWER_S = 0.5
 _ROUND_S, _DATA_LIFE_S = 60.0, 600.0
 _MINUTES_S, _MINUTES_BUDGET_S = 15.0, 3.0
 """How often minutes are computed, and how long at a time: what is left waits."""
+_RULES_BUDGET_S = 30.0
+"""Of each round."""
 
 
 class Renewable(Protocol):
@@ -66,12 +69,14 @@ class Sidecar:
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.partition_interval, settings.partitions_ahead)
         self._minutes = Minutes(self._control, self._partitions, BEHIND)
+        self._rules = Rules(self._control, settings.retention.rules)
         self._quarantine = Quarantine(settings.max_rejected_bytes, settings.rejected_retention)
         self._ingest: Ingest | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._writers: list[asyncio.Task[None]] = []
         self._unready = "starting"
         self._draining = self._is_owner = False
+        self._rewritten = 0
         self.admission = Admission(settings.max_inflight_bytes)
         self.telemetry.in_flight.set_function(lambda: self.admission.held_bytes)
 
@@ -171,6 +176,7 @@ class Sidecar:
         self._repeat(_DATA_LIFE_S, "maintenance", partial(maintain, self._control, self._partitions, self.settings))
         if self._is_owner:
             self._repeat(_ROUND_S, "indexes", self._index)
+        self._repeat(_ROUND_S, "retention rules", partial(self._rules.apply, _RULES_BUDGET_S))
         self._repeat(_MINUTES_S, "minutes", partial(self._minutes.roll_up, _MINUTES_BUDGET_S))
 
     def _repeat(self, pause_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:
@@ -203,6 +209,7 @@ class Sidecar:
         watch(counter, "pool_wait_seconds", "Waited for a connection.", "pool", waited)
         watch(gauge, "partitions_ahead", "Whole partitions made ahead.", "signal", self._partitions.ahead)
         watch(gauge, "due_minutes", "Minutes that are to be computed.", "signal", lambda: self._minutes.due)
+        watch(counter, "retention_deleted_records", "Deleted by a rule.", "rule", lambda: self._rules.deleted)
         watch(gauge, "quarantine_bytes", "Refused records.", "", lambda: {"": self._quarantine.size_bytes})
         watch(gauge, "dimension_rows_cached", "Rows whose ids are cached.", "table", dimensions.sizes)
         watch(counter, "dimension_rows_missed", "Rows looked for in the database.", "table", lambda: dimensions.missed)
@@ -232,11 +239,16 @@ class Sidecar:
         await row_indexes.make(self.database_url, self.promotion)
 
     async def _share_verdicts(self, ingest: Ingest) -> None:
-        """Learn which keys left the series of other replicas; these hear of ours before a body is committed."""
+        """Learn which keys left the series of other replicas; these hear of ours before a body is committed. And
+        that an erasure has rewritten rows whose ids are remembered."""
         both = (ingest.traces.cardinality, ingest.logs.cardinality)
         async with self._control.transaction() as connection:
             high = [await verdicts.fetch(connection, cardinality) for cardinality in both]
+            rewritten = await connection.fetchval(query("erasure", "count-rewritten"))
         async with ingest.decoding.turn(None):
+            if rewritten != self._rewritten:
+                self._rewritten = rewritten
+                ingest.forget()
             for cardinality, keys in zip(both, high, strict=True):
                 cardinality.learn(keys)
 
