@@ -8,6 +8,7 @@ Source: docs/decisions/0022-erasure.md; sql/migrations/0014_erasure.sql.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from time import monotonic
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -97,12 +98,14 @@ async def sweep(
 ) -> AsyncIterator[tuple[int, int]]:
     """Delete what `find` finds in a table of a signal within `bounds` (unix nanoseconds), oldest first.
 
-    Yields after each batch how many records it deleted, and from when on they lay. Whoever is cut off, or meets records
-    that arrived meanwhile, begins again: what is left is found. Raises StorageUnavailable.
+    Yields after each batch how many records it deleted, and from when on they lay; 0 where it found none. Whoever is
+    cut off, or meets records that arrived meanwhile, begins again: what is left is found. Raises StorageUnavailable.
     """
     windows = Windows(database)
     async for begin, until in windows.of(table, *bounds):
-        keys: list[Key] = sorted(map(tuple, await windows.ask(find, begin, until, PAGE)))
+        keys: list[Key] = sorted(await windows.ask(find, begin, until, PAGE), key=itemgetter(table.time))
+        if not keys:
+            yield 0, begin
         for start in range(0, len(keys), BATCH):
             began = monotonic()
             work = partial(_work, signal=signal, table=table, keys=keys[start : start + BATCH], noted=noted)
@@ -117,7 +120,7 @@ async def _work(connection: Connection, signal: Signal, table: Table, keys: Sequ
 
 
 async def delete(connection: Connection, signal: Signal, table: Table, keys: Sequence[Key]) -> int:
-    """Delete records by their natural keys, sorted, with their children; what is left of their traces is added up anew,
+    """Delete records by their natural keys, with their children; what is left of their traces is added up anew,
     their minutes are due. Returns how many there were.
 
     Locks are taken in the order in which writers take them: minutes, then traces by id and hour.

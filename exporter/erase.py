@@ -155,7 +155,8 @@ class Erasure:
             async for count, begin in sweep(self._database, signal, table, listing, (self._low, _END), noted):
                 erased += count
                 self._found[signal.name] += count
-                self._touched = min(self._touched[0], begin), max(self._touched[1], begin)
+                if count:
+                    self._touched = min(self._touched[0], begin), max(self._touched[1], begin)
                 self._say(signal.name, begin)
         return erased
 

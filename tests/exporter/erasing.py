@@ -1,7 +1,7 @@
 """Records with an attribute in every place where it can lie, and what a database holds, without the ids it gave."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -19,6 +19,8 @@ from tests.exporter.sending import HOUR, NOW, SECOND, attributes, log, span
 KEY, SECRET, OTHER = "user.id", "u-5ecre7-42", "other"
 PLACES = ("record", "child", "resource", "scope")
 Body = tuple[str, bytes]
+Has = dict[str, dict[str, Any]]
+"""The attributes of each place."""
 
 CONTENTS = {
     "spans": """SELECT to_jsonb(v) - '{resource_id,scope_id,series_id}'::text[] AS row
@@ -67,11 +69,11 @@ def _body(rng: Random, place: str, value: Any) -> Body:
     return build(rng, {p: has if p == place else {KEY: OTHER} if rng.random() < 0.3 else {} for p in PLACES})
 
 
-def _resource(rng: Random, has: Mapping[str, Any]) -> dict[str, Any]:
+def _resource(rng: Random, has: dict[str, Any]) -> dict[str, Any]:
     return {"service.name": rng.choice(("web", "cart", "mail")), "host.name": rng.choice("ab")} | has
 
 
-def _spans(rng: Random, has: Mapping[str, Mapping[str, Any]]) -> Body:
+def _spans(rng: Random, has: Has) -> Body:
     request = TracesData()
     for _ in range(rng.randrange(1, 3)):
         group = request.resource_spans.add()
@@ -83,7 +85,7 @@ def _spans(rng: Random, has: Mapping[str, Mapping[str, Any]]) -> Body:
     return SPANS, request.SerializeToString()
 
 
-def _span(rng: Random, has: Mapping[str, Mapping[str, Any]]) -> Span:
+def _span(rng: Random, has: Has) -> Span:
     start = NOW - rng.randrange(3 * HOUR)
     made = span(
         rng.randrange(1, 40),
@@ -104,7 +106,7 @@ def _span(rng: Random, has: Mapping[str, Mapping[str, Any]]) -> Span:
     return made
 
 
-def _logs(rng: Random, has: Mapping[str, Mapping[str, Any]]) -> Body:
+def _logs(rng: Random, has: Has) -> Body:
     request = LogsData()
     group = request.resource_logs.add()
     group.resource.attributes.extend(attributes(_resource(rng, has["resource"])))
@@ -118,7 +120,7 @@ def _logs(rng: Random, has: Mapping[str, Mapping[str, Any]]) -> Body:
     return LOGS, request.SerializeToString()
 
 
-def _metrics(rng: Random, has: Mapping[str, Mapping[str, Any]]) -> Body:
+def _metrics(rng: Random, has: Has) -> Body:
     request = MetricsData()
     group = request.resource_metrics.add()
     group.resource.attributes.extend(attributes(_resource(rng, has["resource"])))
@@ -130,7 +132,7 @@ def _metrics(rng: Random, has: Mapping[str, Mapping[str, Any]]) -> Body:
     return METRICS, request.SerializeToString()
 
 
-def _point(rng: Random, metric: Metric, has: Mapping[str, Mapping[str, Any]]) -> None:
+def _point(rng: Random, metric: Metric, has: Has) -> None:
     common: dict[str, Any] = {
         "time_unix_nano": NOW - rng.randrange(3 * HOUR),
         "attributes": attributes({"route": rng.choice("xyz")} | has["record"]),
