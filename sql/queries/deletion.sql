@@ -1,6 +1,7 @@
 -- name: plan-each-time
--- Plan the statements of this transaction for the very windows and ids that they are about.
-SET LOCAL plan_cache_mode = force_custom_plan;
+-- Plan the statements of this transaction for the very windows and ids that they are about, with room to hash keys of
+-- children: looked through one by one they would take for ever.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '64MB', true);
 
 -- name: list-windows
 -- Partitions of a table that hold anything from $2 to $3, oldest first.
