@@ -9,7 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from exporter.batch import Outcome
 from exporter.cli import main
+from exporter.minutes import Minutes, Pace
 from exporter.otlp.records import LOGS, METRICS, SPANS
 from exporter.sidecar import Sidecar
 from tests.conftest import Clones, database_of
@@ -188,16 +190,16 @@ def test_who_remembers_ids_hears_of_it(store: str, monkeypatch: pytest.MonkeyPat
 
     async def session(running: Sidecar) -> None:
         await send(running, *spans(span(1, 1, has={KEY: SECRET}), resource=resource))
-        await send(running, *metrics(gauge("g", point(1, has={KEY: SECRET})), resource=resource))
+        await send(running, *metrics(gauge("g", point(1)), resource=resource))
         assert await asyncio.to_thread(erase, store, "--attr", f"{KEY}={SECRET}") == 0
         await asyncio.sleep(0.5)
         await send(running, *spans(span(1, 2, has={KEY: SECRET}), resource=resource))
-        await send(running, *metrics(gauge("g", point(2, NOW + 1, has={KEY: SECRET})), resource=resource))
+        await send(running, *metrics(gauge("g", point(2, NOW + 1)), resource=resource))
 
     run(store, session)
-    for view in ("v_otel_spans_enriched", "v_otel_metrics_enriched"):
+    for view, own in (("v_otel_spans_enriched", {KEY: SECRET}), ("v_otel_metrics_enriched", {})):
         (row,) = ask(store, f"SELECT attributes, resource_attributes FROM {view}")
-        assert row == {"attributes": {KEY: SECRET}, "resource_attributes": resource}, view
+        assert row == {"attributes": own, "resource_attributes": resource}, view
     assert erase(store, "--attr", f"{KEY}={SECRET}") == 0
     assert tables_with(store, [SECRET]) == []
 
@@ -272,32 +274,37 @@ def test_who_is_killed_goes_on_the_next_time(
     assert total == [{"n": kept - left[0]["n"], "ended": 1}], "the trail counts what each did"
 
 
-def test_others_lose_nothing_beside_it(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_lose_nothing_beside_it(store: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is anything that is made of their records wrong afterwards, whoever computes it meanwhile."""
     monkeypatch.setattr("exporter.deletion.BATCH", 20)
     rng = Random(13)
 
     async def session(running: Sidecar) -> list[tuple[str, bytes]]:
         kept: list[tuple[str, bytes]] = []
+        minutes = Minutes(running._control, running._partitions, Pace(0, 0, 0))
         erasing = asyncio.create_task(asyncio.to_thread(erase, store, "--attr", f"{KEY}={SECRET}"))
-        while len(kept) < 200:
-            mine, rest = bodies(rng, 4)
+        while len(kept) < 240:
+            mine, rest = bodies(rng, 6)
             together = [*mine, *rest]
             rng.shuffle(together)
-            outcomes = await asyncio.gather(*(send(running, *body) for body in together))
-            assert not any(outcome.rejected for outcome in outcomes)
+            *outcomes, _ = await asyncio.gather(*(send(running, *body) for body in together), minutes.roll_up())
+            assert not any(outcome.rejected for outcome in outcomes if isinstance(outcome, Outcome))
             kept += rest
             if erasing.done():
                 assert erasing.result() == 0
                 erasing = asyncio.create_task(asyncio.to_thread(erase, store, "--attr", f"{KEY}={SECRET}"))
         assert await erasing == 0
-        assert "deadlock" not in running.telemetry.exposition().decode().lower()
         return kept
 
     kept = run(store, session)
-    assert erase(store, "--attr", f"{KEY}={SECRET}") == 0
-    found = contents(store)
-    assert not any(SECRET in row for rows in found.values() for row in rows)
-    assert kept
+    before = ask(
+        store, "SELECT span_id, trace_id FROM v_otel_spans_enriched WHERE attributes::text NOT LIKE '%5ecre7%'"
+    )
+    sent(other, *kept)
+    expected = ask(other, "SELECT span_id, trace_id FROM v_otel_spans_enriched")
+    found = {tuple(row.values()) for row in before}
+    assert found >= {tuple(row.values()) for row in expected}
+    assert asyncio.run(violations(store)) == []
 
 
 @pytest.mark.parametrize("flag", [["--attr", "user.id"], ["--attr", "=42"], [], ["--attr", "a=b", "--signal", "x"]])
