@@ -247,14 +247,17 @@ def test_who_is_killed_goes_on_the_next_time(
     sent(other, *rest)
     seen = 0
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'postel erase'"
+    done = "SELECT coalesce(sum(spans + logs + metrics), 0)::int FROM otel_erasures"
 
     async def killed() -> None:
         nonlocal seen
         connection = await asyncpg.connect(store)
+        before = await connection.fetchval(done)
         command = asyncio.create_task(asyncio.to_thread(erase, store, "--attr", f"{KEY}={SECRET}"))
         while not command.done():
-            await asyncio.sleep(0.15)
-            await connection.fetch(kill)
+            await asyncio.sleep(0.005)
+            if await connection.fetchval(done) > before:
+                await connection.fetch(kill)
         seen += await command
         await connection.close()
 
