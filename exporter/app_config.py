@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from exporter.promotion import OWNERS, TYPES, Promotion
-from exporter.settings import Settings
+from exporter.settings import LISTS, Settings
 from exporter.sidecar import Sidecar
 from queries.answers_config import Configuration, Overrides, OwnerLists, PromotedKeys, RedactionLists, SettingInForce
 
@@ -47,9 +47,11 @@ def _redaction(promotion: Promotion) -> RedactionLists:
 
 
 def _settings(settings: Settings) -> Iterator[SettingInForce]:
-    for key, (text, origin, is_default) in sorted(settings.given):
+    for key, given in sorted(settings.given):
+        items = [", ".join(f"{name}: {of_item.text}" for name, of_item in layer.items()) for _, layer in given.items]
+        text = f"[{', '.join(f'{{{item}}}' for item in items)}]" if key in LISTS else given.text
         shown = without_password(text) if key == "database_url" else text
-        yield SettingInForce(key, shown, None if is_default else origin)
+        yield SettingInForce(key, shown, None if given.is_default else given.origin)
 
 
 def without_password(url: str) -> str:

@@ -26,6 +26,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "load": ("exporter.load", "send generated OTLP at a rate, with progress"),
         "hash": ("exporter.hashing", "print what a value of a hashed attribute is stored as"),
         "export": ("exporter.export", "write what is stored as OTLP/JSON, one export request a line"),
+        "erase": ("exporter.erase", "delete every record that has an attribute, and what else holds its value"),
     }
 )
 """Commands that a module of their own has: its `add_arguments(parser)` and `run_command(args)`, which returns the exit

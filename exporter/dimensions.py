@@ -42,9 +42,9 @@ class Kind(Struct, frozen=True):
     insert: str
     attributes: str | None = None
 
-    def statement(self, name: str) -> str:
-        """A statement of dimensions.sql that serves every dimension, made out to this one."""
-        text = query("dimensions", name)
+    def statement(self, name: str, file: str = "dimensions") -> str:
+        """A statement that serves every dimension, made out to this one."""
+        text = query(file, name)
         return (
             text.replace("__table__", self.table)
             .replace("__id__", self.id_column)
@@ -284,13 +284,14 @@ async def _prune(connection: Connection, kind: Kind, ids: list[int], age_s: floa
     gone = [row[0] for row in await connection.fetch(kind.statement("prune-dimensions"), ids, age_s)]
     if gone and kind.attributes is not None:
         for of_type in TYPES:
-            await connection.execute(_typed("prune-typed-attributes", kind, of_type), gone)
+            await connection.execute(typed_statement("prune-typed-attributes", kind, of_type), gone)
     return len(gone)
 
 
-def _typed(name: str, kind: Kind, of_type: str) -> str:
+def typed_statement(name: str, kind: Kind, of_type: str, file: str = "dimensions") -> str:
+    """A statement about the promoted attributes of a dimension, those of one type."""
     assert kind.attributes is not None
-    text = kind.statement(name).replace(kind.table, kind.attributes + of_type)
+    text = kind.statement(name, file).replace(kind.table, kind.attributes + of_type)
     return text.replace("__type__", _SQL_TYPES[of_type])
 
 
@@ -310,7 +311,7 @@ async def _store_promoted(
                 stored = escape_nul(value) if isinstance(value, str) else value
                 typed.setdefault(TYPE_OF[type(value)], []).append((row_id, key_ids[key], stored))
     for of_type, values in typed.items():
-        statement = _typed("insert-typed-attributes", kind, of_type)
+        statement = typed_statement("insert-typed-attributes", kind, of_type)
         await connection.execute(statement, *map(list, zip(*values, strict=True)))
 
 

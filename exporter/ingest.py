@@ -88,6 +88,10 @@ class Ingest:
         if promotion != self._kept.promotion:
             self._kept = self._kept.under(promotion.keyed(self._digest_key))
 
+    def forget(self) -> None:
+        """Forget ids and series; whoever has the turn may."""
+        self._kept.forget()
+
     async def take(
         self, signal_name: str, encoding: Encoding, body: bytes, digest: bytes, visit: Visit | None = None
     ) -> Outcome:

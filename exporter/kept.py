@@ -46,13 +46,17 @@ class Kept:
         traces, logs = self.traces.cardinality.renewed(), self.logs.cardinality.renewed()
         return Kept(promotion, self.dimensions.renewed(), traces, logs, self._max_series)
 
+    def forget(self) -> None:
+        """Forget ids and series: they are found again in the database."""
+        self.dimensions.forget()
+        self.traces.cardinality.forget()
+        self.logs.cardinality.forget()
+        self.metrics.forget()
+
     def trim(self) -> None:
         """Keep memory bounded, and what is stored confirmed."""
         if self.dimensions.is_due():
-            self.dimensions.forget()
-            self.traces.cardinality.forget()
-            self.logs.cardinality.forget()
-            self.metrics.forget()
+            self.forget()
         self.traces.cardinality.trim()
         self.logs.cardinality.trim()
         self.metrics.trim()

@@ -15,6 +15,7 @@ from exporter.minutes import AT_ONCE, Minutes
 from exporter.otlp import records
 from exporter.partitions import Partitions
 from exporter.promotion import load
+from exporter.retention import Rules
 from exporter.settings import Settings
 from sql import query
 
@@ -38,11 +39,14 @@ async def run_once(settings: Settings) -> None:
             partitions = Partitions(database, settings.intervals, settings.partitions_ahead)
             dropped = await maintain(database, partitions, settings)
             await analyze(url)
+            deleted = await Rules(database, settings.retention.rules).apply()
             await row_indexes.make(url, load(overrides=settings.attribute_overrides))
             computed = await Minutes(database, partitions, AT_ONCE).roll_up()
         finally:
             await database.close()
     print(f"partitions are made {settings.partitions_ahead} ahead; dropped: {', '.join(dropped) or 'none'}")
+    if settings.retention.rules:
+        print(f"records deleted by rules of retention: {deleted}")
     print(f"minutes that were due and are computed: {computed}")
 
 

@@ -27,6 +27,8 @@ _STATEMENTS: Final = MappingProxyType(
         LOGS: ("forget-log-counts", "insert-log-counts"),
     }
 )
+ROLLED_UP: Final = tuple(_STATEMENTS)
+"""The signals that have minutes."""
 _MOST_MINUTES = 60
 _SHORT_S, _LONG_S = 0.2, 0.8
 """A transaction that takes less may have twice as many minutes the next time, one that takes more half as many."""

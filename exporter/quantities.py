@@ -116,7 +116,10 @@ def one_of(parse: Parser[T], *texts: str) -> Parser[T]:
         else:
             if value in allowed:
                 return value
-            meant = f"did you mean {allowed[min(allowed, key=lambda other: abs(other - value))]}?"  # type: ignore[operator]
+            meant = did_you_mean(text, texts)
+            if not isinstance(value, str):
+                nearest = min(allowed, key=lambda other: abs(other - value))  # type: ignore[operator]
+                meant = f"did you mean {allowed[nearest]}?"
         raise ValueError(f"must be one of {', '.join(texts)}; {meant}")
 
     return chosen

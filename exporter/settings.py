@@ -38,6 +38,7 @@ from exporter.settings_layers import (
     from_environment,
     from_flags,
 )
+from exporter.settings_rules import Rule, contradictions
 from exporter.stamps import stamp
 
 S = TypeVar("S", bound=Struct)
@@ -61,12 +62,14 @@ class Intervals(Struct, frozen=True):
 
 
 class Retention(Struct, frozen=True):
-    """Seconds that each signal is kept, and bytes that all of them may take together; None = for ever, any."""
+    """Seconds that each signal is kept, and bytes that all of them may take together; None = for ever, any. By rules,
+    what is kept shorter."""
 
     spans: Kept
     logs: Kept
     metrics: Kept
     max_size: Annotated[int | None, optional(between(size_in_bytes, "1MiB", "1024TiB"))]
+    rules: Annotated[tuple[Rule, ...], Rule] = ()
 
 
 class Verdict(Struct, frozen=True):
@@ -144,7 +147,7 @@ def _is_section(hint: object) -> bool:
     return isinstance(hint, type) and issubclass(hint, Struct)
 
 
-def _declared(struct: type[Struct], prefix: str = "") -> Iterator[tuple[str, Parser[Any]]]:
+def _declared(struct: type[Struct], prefix: str = "") -> Iterator[tuple[str, Parser[Any] | type[Struct]]]:
     for name, hint in _fields(struct).items():
         if _is_section(hint):
             yield from _declared(hint, f"{prefix}{name}.")
@@ -152,8 +155,17 @@ def _declared(struct: type[Struct], prefix: str = "") -> Iterator[tuple[str, Par
             yield prefix + name, get_args(hint)[1]
 
 
-KEYS: Final[Mapping[str, Parser[Any]]] = MappingProxyType(dict(_declared(Settings)))
+def _parsers(struct: type[Struct]) -> dict[str, Parser[Any]]:
+    return {key: parser for key, parser in _declared(struct) if not _is_section(parser)}
+
+
+KEYS: Final[Mapping[str, Parser[Any]]] = MappingProxyType(_parsers(Settings))
 """Every setting's dotted key -> the parser of its text."""
+LISTS: Final[Mapping[str, type[Struct]]] = MappingProxyType(
+    {key: item for key, item in _declared(Settings) if isinstance(item, type) and issubclass(item, Struct)}
+)
+"""The dotted key of every setting that is a list -> what each item is."""
+_ITEM_KEYS: Final = MappingProxyType({key: tuple(_parsers(item)) for key, item in LISTS.items()})
 
 
 def load(
@@ -169,7 +181,8 @@ def load(
     environ = os.environ if environ is None else environ
     problems: list[str] = []
     packaged = Document("config/postel.yaml", files("config").joinpath("postel.yaml").read_bytes())
-    defaults = {key: found._replace(is_default=True) for key, found in from_document(packaged, KEYS).items()}
+    packaged_layer = from_document(packaged, KEYS, _ITEM_KEYS)
+    defaults = {key: found._replace(is_default=True) for key, found in packaged_layer.items()}
     layers = [defaults, _mounted(config, environ, problems)]
     layers.append(from_environment(environ, KEYS, problems))
     layers.append(from_flags(flags or {}, KEYS, problems))
@@ -196,14 +209,37 @@ def _mounted(config: Path | None, environ: Mapping[str, str], problems: list[str
     except ConfigurationError as error:
         problems += error.problems
         return {}
-    layer = from_document(document, KEYS)
+    layer = from_document(document, KEYS, _ITEM_KEYS)
     problems += document.problems
     return layer
 
 
 def _parsed(key: str, given: Given, problems: list[str]) -> Any:
+    if key in LISTS:
+        items = enumerate(given.items)
+        return tuple(_item(LISTS[key], f"{key}[{index}]", *item, problems) for index, item in items)
+    return _value(key, KEYS[key], given, problems)
+
+
+def _item(struct: type[S], path: str, origin: str, layer: Layer, problems: list[str]) -> S | None:
+    """One item of a list; None where something is wrong with it."""
+    parsers, known = _parsers(struct), len(problems)
+    values = {name: _value(f"{path}.{name}", parsers[name], given, problems) for name, given in layer.items()}
+    problems += [f"{origin}: {path}.{name}: must be given" for name in _required(struct) if name not in values]
+    return _built(struct, values) if len(problems) == known else None
+
+
+def _required(struct: type[Struct]) -> Iterator[str]:
+    return (
+        name
+        for name in struct.__struct_fields__[: -len(struct.__struct_defaults__) or None]
+        if name in _parsers(struct)
+    )
+
+
+def _value(key: str, parse: Parser[Any], given: Given, problems: list[str]) -> Any:
     try:
-        return KEYS[key](given.text)
+        return parse(given.text)
     except ValueError as error:
         # A database URL holds a password, and problems end up in logs.
         shown = "" if key == "database_url" else f"; is {given.text}"
@@ -234,11 +270,13 @@ def _contradictions(values: Mapping[str, Any], given: Layer) -> Iterator[str]:
         yield said("tls_client_ca", "tls_certificate", "given together with")
     if values["verdict.min_distinct"] >= values["verdict.max_distinct"]:
         yield said("verdict.min_distinct", "verdict.max_distinct", "less than")
+    yield from contradictions("retention.rules", values["retention.rules"], values, given)
 
 
 def _built(struct: type[S], values: Mapping[str, Any], prefix: str = "") -> S:
     fields = {
         name: _built(hint, values, f"{prefix}{name}.") if _is_section(hint) else values[prefix + name]
         for name, hint in _fields(struct).items()
+        if _is_section(hint) or prefix + name in values
     }
     return struct(**fields)

@@ -22,15 +22,19 @@ _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
 
 
 class Given(NamedTuple):
-    """One value as somebody wrote it, and where: `file:line`, a variable or a flag."""
+    """One value as somebody wrote it, and where: `file:line`, a variable or a flag; or the items of a list."""
 
     text: str
     origin: str
     is_default: bool = False
+    items: "tuple[tuple[str, Layer], ...]" = ()
+    """Where each stands, and its own keys."""
 
 
 Layer = dict[str, Given]
 """Dotted key -> what one layer gives for it."""
+Lists = Mapping[str, Collection[str]]
+"""Key of a list of mappings -> the dotted keys of each. Only a file can give one."""
 
 
 def variable(key: str) -> str:
@@ -38,21 +42,34 @@ def variable(key: str) -> str:
     return f"POSTEL_{key.upper().replace('.', '_')}"
 
 
-def from_document(document: Document, keys: Collection[str]) -> Layer:
+def from_document(document: Document, keys: Collection[str], lists: Lists) -> Layer:
     """What a YAML document sets; its problems are noted in the document."""
-    return dict(_leaves(document, document.root, "", keys))
+    return dict(_leaves(document, document.root, "", keys, lists))
 
 
-def _leaves(document: Document, node: Node | None, prefix: str, keys: Collection[str]) -> Iterator[tuple[str, Given]]:
-    legal = {key.removeprefix(prefix).split(".")[0]: None for key in keys if key.startswith(prefix)}
+def _leaves(
+    document: Document, node: Node | None, prefix: str, keys: Collection[str], lists: Lists
+) -> Iterator[tuple[str, Given]]:
+    known = [*keys, *lists]
+    legal = {key.removeprefix(prefix).split(".")[0]: None for key in known if key.startswith(prefix)}
     for entry in document.entries(node, prefix.rstrip("."), legal):
-        if entry.path not in keys:
-            yield from _leaves(document, entry.value, f"{entry.path}.", keys)
+        if entry.path in lists:
+            items = tuple(_items(document, entry.value, entry.path, lists[entry.path]))
+            yield entry.path, Given("", document.where(entry.value), items=items)
+        elif entry.path not in keys:
+            yield from _leaves(document, entry.value, f"{entry.path}.", keys, lists)
         elif isinstance(entry.value, ScalarNode) and is_plain(entry.value):
             text = "none" if is_null(entry.value) else str(entry.value.value)
             yield entry.path, Given(text, document.where(entry.value))
         else:
             document.problem(entry.value, entry.path, f"must be one value; is {kind(entry.value)}")
+
+
+def _items(document: Document, node: Node, path: str, keys: Collection[str]) -> Iterator[tuple[str, Layer]]:
+    for item, item_path in document.items(node, path, "mappings"):
+        prefix = f"{item_path}."
+        found = _leaves(document, item, prefix, [prefix + key for key in keys], {})
+        yield document.where(item), {key.removeprefix(prefix): given for key, given in found}
 
 
 def from_environment(environ: Mapping[str, str], keys: Collection[str], problems: list[str]) -> Layer:

@@ -26,6 +26,7 @@ from exporter.overrides import LOOK_S, Overrides
 from exporter.partitions import Partitions
 from exporter.promotion import Promotion
 from exporter.quarantine import Quarantine
+from exporter.retention import Rules
 from exporter.settings import Settings
 from exporter.telemetry import COUNTER, GAUGE, Telemetry
 from exporter.turns import Queue
@@ -43,6 +44,8 @@ _ANSWER_S = 0.5
 _ROUND_S, _DATA_LIFE_S = 60.0, 600.0
 _MINUTES_S, _MINUTES_BUDGET_S = 15.0, 3.0
 """How often minutes are computed, and how long at a time: what is left waits."""
+_RULES_BUDGET_S = 30.0
+"""Of each round."""
 
 
 class Renewable(Protocol):
@@ -72,12 +75,14 @@ class Sidecar:
         self._partitions = Partitions(self._control, settings.intervals, settings.partitions_ahead)
         self._dropping = Dropping(self._control, self._partitions, settings.retention)
         self._minutes = Minutes(self._control, self._partitions, BEHIND)
+        self._rules = Rules(self._control, settings.retention.rules)
         self._quarantine = Quarantine(settings.max_rejected_bytes, settings.rejected_retention)
         self._ingest: Ingest | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._writers: list[asyncio.Task[None]] = []
         self._unready = "starting"
         self._draining = self._is_owner = False
+        self._rewritten = 0
         self.admission = Admission(settings.max_inflight_bytes)
         self.telemetry.in_flight.set_function(lambda: self.admission.held_bytes)
         self._watch_overrides()
@@ -188,6 +193,7 @@ class Sidecar:
         self._repeat(_DATA_LIFE_S, "statistics", partial(analyze, self.database_url))
         if self._is_owner:
             self._repeat(_ROUND_S, "indexes", self._index)
+        self._repeat(_ROUND_S, "retention rules", partial(self._rules.apply, _RULES_BUDGET_S))
         self._repeat(_MINUTES_S, "minutes", partial(self._minutes.roll_up, _MINUTES_BUDGET_S))
 
     def _repeat(self, pause_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:
@@ -227,6 +233,7 @@ class Sidecar:
         watch(counter, "dropped_bytes", "What these held.", "reason", lambda: drops.freed_bytes)
         watch(gauge, "stored_bytes", "What all is stored takes, where max_size is set.", "", lambda: drops.stored_bytes)
         watch(gauge, "due_minutes", "Minutes that are to be computed.", "signal", lambda: self._minutes.due)
+        watch(counter, "retention_deleted_records", "Deleted by a rule.", "rule", lambda: self._rules.deleted)
         watch(gauge, "quarantine_bytes", "Refused records.", "", lambda: {"": self._quarantine.size_bytes})
         watch(gauge, "dimension_rows_cached", "Rows whose ids are cached.", "table", cached)
         missed, created = ingest.dimensions.missed, ingest.dimensions.created
@@ -274,11 +281,16 @@ class Sidecar:
         await row_indexes.make(self.database_url, self.promotion)
 
     async def _share_verdicts(self, ingest: Ingest) -> None:
-        """Learn which keys left the series of other replicas; these hear of ours before a body is committed."""
+        """Learn which keys left the series of other replicas; these hear of ours before a body is committed. And
+        that an erasure has rewritten rows whose ids are remembered."""
         both = (ingest.traces.cardinality, ingest.logs.cardinality)
         async with self._control.transaction() as connection:
             high = [await verdicts.fetch(connection, cardinality) for cardinality in both]
+            rewritten = await connection.fetchval(query("erasure", "count-rewritten"))
         async with ingest.decoding.turn(None):
+            if rewritten != self._rewritten:
+                self._rewritten = rewritten
+                ingest.forget()
             for cardinality, keys in zip(both, high, strict=True):
                 cardinality.learn(keys)
 

@@ -24,8 +24,8 @@ from sql import query
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _ERROR = 2
-_HOUR_NANO = 3_600_000_000_000
-_DAY_NANO = 24 * _HOUR_NANO
+HOUR_NANO = 3_600_000_000_000
+_DAY_NANO = 24 * HOUR_NANO
 _INT64_MAX = (1 << 63) - 1
 _INT32_LIMIT = 1 << 31
 _MAX_STATUSES = 1000
@@ -245,7 +245,7 @@ def roll_up(rows: Iterable[Row]) -> list[list[Any]]:
         is_error = row[9] == _ERROR
         if sent is not None or not 0 <= start <= end:
             end = effective_end(start, sent, end)
-        hour = start - start % _HOUR_NANO
+        hour = start - start % HOUR_NANO
         traces = by_hour.get(hour)
         if traces is None:
             traces = by_hour[hour] = {}

@@ -5,14 +5,13 @@ one place, the SQL function otel_matches, whatever row the attribute lies on.
 """
 
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from exporter.otlp.anyvalue import escape_nul, key_hash, to_json
+from exporter.otlp.anyvalue import NUMBER, escape_nul, forms, key_hash, to_json
 from queries.database import Connection
 from queries.errors import QueryError
 from sql import query
@@ -21,9 +20,6 @@ ATTR, RESOURCE, SCOPE, EVENT = "attr", "resource", "scope", "event"
 OPERATORS: Final = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "like", "exists")
 """Suffixes of a key, after two underscores; without one it is eq."""
 
-_NUMBER = re.compile(r"(?=.{1,1000}$)-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
-"""JSON's own grammar, of a size that numeric takes; otel_number has the same."""
-_SPECIAL: Final = MappingProxyType({"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")})
 _SLIPS: Final = MappingProxyType(
     {"ge": "gte", "le": "lte", "neq": "ne", "not": "ne", "contains": "like", "ilike": "like", "regex": "like"}
 )
@@ -53,32 +49,14 @@ def parse(parameter: str, value: str) -> Filter:
         return Filter(key, _EXISTS[value.lower()], ())
     if operator == "in":
         parts = [part.replace(r"\,", ",") for part in re.split(r"(?<!\\),", value)]
-        return Filter(key, "eq", tuple(form for part in parts for form in _forms(part)))
+        return Filter(key, "eq", tuple(form for part in parts for form in forms(part)))
     if operator in ("eq", "ne"):
-        return Filter(key, operator, tuple(_forms(value)))
+        return Filter(key, operator, tuple(forms(value)))
     if operator == "like":
         if (len(value) - len(value.rstrip("\\"))) % 2:
             raise QueryError(f"{parameter}: ends with a lone backslash", parameter, r"write \\ for a backslash")
         return Filter(key, operator, (to_json(value),))
-    return Filter(key, operator, (value.encode() if _NUMBER.fullmatch(value) else to_json(value),))
-
-
-def _forms(value: str) -> Iterable[bytes]:
-    """The stored forms of every value that reads like this text."""
-    yield to_json(value)
-    if _NUMBER.fullmatch(value):
-        # jsonb compares numbers as such: 200 is 200.0, and 2e2.
-        yield value.encode()
-        if float(value) == 0:
-            yield to_json(-0.0)
-    elif value in ("true", "false"):
-        yield value.encode()
-    elif value in _SPECIAL:
-        yield to_json(_SPECIAL[value])
-    if value and len(value) % 4 == 0 and re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", value):
-        data = b64decode(value)
-        if b64encode(data).decode() == value:
-            yield to_json(data)
+    return Filter(key, operator, (value.encode() if NUMBER.fullmatch(value) else to_json(value),))
 
 
 class Kept(Struct, frozen=True):

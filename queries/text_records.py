@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from exporter.otlp.severity import SEVERITIES
 from queries import text_values as values
 from queries.answers import Log, Metric, Name, Span, Trace
 from queries.text_cells import BOLD, CYAN, RED, YELLOW, Cell, Style, clean, line, wrapped
 from queries.text_tables import WIDE, Column, Rest, table, with_details
-from queries.values import SEVERITIES
 
 ERROR, ORPHAN = "✗", "┄ "
 """Mark what has failed, and what hangs below something that is not stored."""

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
+from exporter.otlp import severity
+from exporter.otlp.severity import SEVERITIES
+
 T = TypeVar("T")
 
 _MAX = (1 << 63) - 1
@@ -32,9 +35,6 @@ KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "cons
 """Names of span kinds, by number."""
 STATUSES: Final = ("unset", "ok", "error")
 """Names of span statuses, by number."""
-SEVERITIES: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
-"""Names of severities; each has four numbers, from 1 on."""
-_ALSO_CALLED: Final = MappingProxyType({"WARNING": "WARN", "ERR": "ERROR", "CRITICAL": "FATAL", "INFORMATION": "INFO"})
 
 
 class Parser(Generic[T]):
@@ -185,8 +185,6 @@ def severity_number(value: str) -> int:
     """A severity number: digits, or a name such as warn or ERROR2."""
     if (number := natural(value)) is not None and number < 1 << 31:
         return number
-    found = re.fullmatch("([A-Z]+)([2-4])?", value.strip().upper().removeprefix("SEVERITY_NUMBER_"))
-    name = _ALSO_CALLED.get(found[1], found[1]) if found else ""
-    if found is None or name not in SEVERITIES:
+    if (number := severity.severity_number(value)) is None:
         raise ValueError(f"is {value!r}; a number, or one of {', '.join(SEVERITIES).lower()}")
-    return SEVERITIES.index(name) * 4 + int(found[2] or 1)
+    return number

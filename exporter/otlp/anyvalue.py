@@ -9,10 +9,12 @@ Source: opentelemetry-proto `common.proto`; https://protobuf.dev/programming-gui
 
 import hashlib
 import math
+import re
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
 
@@ -24,6 +26,9 @@ _pack_length = struct.Struct(">I").pack
 _NAN = _pack_double(math.nan)
 _INT64_LIMIT = 1 << 63
 _FIELDS = frozenset(("stringValue", "boolValue", "intValue", "doubleValue", "arrayValue", "kvlistValue", "bytesValue"))
+NUMBER = re.compile(r"(?=.{1,1000}$)-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+"""JSON's own grammar, of a size that numeric takes; otel_number has the same."""
+_SPECIAL: Final = MappingProxyType({"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf})
 
 
 def escape_nul(text: str) -> str:
@@ -112,6 +117,24 @@ def _escape_strings(value: Any) -> Any:
     return value
 
 
+def forms(text: str) -> Iterable[bytes]:
+    """The stored forms of every value that reads like this text: what filters and erasures look for."""
+    yield to_json(text)
+    if NUMBER.fullmatch(text):
+        # jsonb compares numbers as such: 200 is 200.0, and 2e2.
+        yield text.encode()
+        if float(text) == 0:
+            yield to_json(-0.0)
+    elif text in ("true", "false"):
+        yield text.encode()
+    elif text in _SPECIAL:
+        yield to_json(_SPECIAL[text])
+    if text and len(text) % 4 == 0 and re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", text):
+        data = b64decode(text)
+        if b64encode(data).decode() == text:
+            yield to_json(data)
+
+
 def from_stored(value: Any) -> AnyValue:
     """The value of a stored JSON value (as decoded by a JSON parser that keeps ints and floats apart)."""
     if isinstance(value, str):
@@ -136,13 +159,14 @@ def _from_otlp_field(field: str, value: Any) -> AnyValue:
     if field == "intValue":
         return int(value)
     if field == "arrayValue":
-        return [_from_otlp(item) for item in value["values"]]
+        return [from_otlp(item) for item in value["values"]]
     if field == "kvlistValue":
-        return {unescape_nul(item["key"]): _from_otlp(item["value"]) for item in value["values"]}
+        return {unescape_nul(item["key"]): from_otlp(item["value"]) for item in value["values"]}
     return unescape_nul(value) if field == "stringValue" else bool(value)
 
 
-def _from_otlp(value: dict[str, Any]) -> AnyValue:
+def from_otlp(value: dict[str, Any]) -> AnyValue:
+    """The value of an OTLP/JSON AnyValue object. Raises ValueError, TypeError or KeyError where it is none."""
     field = next(iter(value), None)
     return None if field is None else _from_otlp_field(field, value[field])
 

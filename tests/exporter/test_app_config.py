@@ -32,10 +32,15 @@ def settings_of(answer: httpx.Response) -> dict[str, dict[str, Any]]:
 
 def test_where_each_setting_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "postel.yaml"
-    file.write_text("writers: 3\nretention:\n  logs: 14d\n")
+    file.write_text("writers: 3\nretention:\n  logs: 14d\n  rules: [{match: {severity_below: info}, keep: 2d}]\n")
     (answer,) = answers({"CONFIG": str(file), "MAX_BODY_BYTES": "10MiB"})
     found = settings_of(answer)
     assert found["writers"] == {"key": "writers", "value": "3", "origin": f"{file}:1"}
+    assert found["retention.rules"] == {
+        "key": "retention.rules",
+        "value": "[{match.severity_below: info, keep: 2d}]",
+        "origin": f"{file}:4",
+    }
     assert found["retention.logs"] == {"key": "retention.logs", "value": "14d", "origin": f"{file}:3"}
     assert found["max_body_bytes"] == {"key": "max_body_bytes", "value": "10MiB", "origin": "POSTEL_MAX_BODY_BYTES"}
     assert found["readers"] == {"key": "readers", "value": "1", "origin": None}

@@ -26,6 +26,7 @@ def test_what_is_stored_is_computed_after_the_migration(server_url: str) -> None
         connection = await asyncpg.connect(url)
         before = [text for script, text in scripts("migrations") if script < "0010"]
         (minutes,) = [text for script, text in scripts("migrations") if script == "0010_minutes.sql"]
+        after = [text for script, text in scripts("migrations") if script > "0010_minutes.sql"]
         for text in (*before, DIMENSIONS):
             await connection.execute(text)
         logged = {"trace_key": TRACE, "has_trace": True, "body": "x", "resource_id": 1, "series_id": 1}
@@ -35,7 +36,8 @@ def test_what_is_stored_is_computed_after_the_migration(server_url: str) -> None
             + TRACES
             + insert("otel_logs_fact", time_unix_nano=T + HOUR, log_id=1, **logged)
         )
-        await connection.execute(minutes)
+        for text in (minutes, *after):
+            await connection.execute(text)
         parents = ["otel_spans_fact", "otel_operation_minutes", "otel_edge_minutes", "otel_log_minutes"]
         bounds = [row["bounds"] for row in await connection.fetch(BOUNDS, parents)]
         assert len(bounds) == 4 and all(each == bounds[0] for each in bounds)

@@ -1,0 +1,146 @@
+"""What else holds an erased value than records: rows of dimensions that no record needs, and quarantine.
+
+A row's id may be in a cache for a while, and a record that points to nothing would be lost: so the row is not deleted
+but rewritten, without the attribute, under a hash by which nothing finds it.
+
+Source: docs/erasure.md; docs/decisions/0022-erasure.md.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from exporter.database import Connection
+from exporter.deletion import BATCH
+from exporter.dimensions import RESOURCES, typed_statement
+from exporter.erasure import DIMENSIONS, Criterion, Dimension, dependents, list_carriers
+from exporter.otlp.anyvalue import escape_nul, from_otlp, from_stored, to_json
+from exporter.otlp.records import AnyValue
+from exporter.promotion import TYPES
+from sql import query
+
+_BY_KIND = {dimension.kind: dimension for dimension in DIMENSIONS}
+
+
+async def rewrite(connection: Connection, criteria: Sequence[Criterion]) -> tuple[int, int]:
+    """Take the attributes of an erasure away from the rows of dimensions that have all of them and no record left.
+
+    Returns how many were rewritten, a batch of each dimension at most, and how many are in use. A row that has but one
+    of several attributes is left to those who have that one.
+    """
+    rewritten = in_use = 0
+    for dimension in DIMENSIONS:
+        each = [set(await list_carriers(connection, dimension, criterion)) for criterion in criteria]
+        ids = sorted(set.intersection(*each))
+        used = await _used(connection, dimension, ids)
+        unused = [i for i in ids if i not in used][:BATCH]
+        if unused:
+            await _rewrite(connection, dimension, unused, criteria)
+        rewritten += len(unused)
+        in_use += len(used)
+    return rewritten, in_use
+
+
+async def _used(connection: Connection, dimension: Dimension, ids: Sequence[int]) -> set[int]:
+    """Which rows records point to, or series of records."""
+    used: set[int] = set()
+    if ids:
+        for table in dimension.facts:
+            statement = query("erasure", "list-used").replace("__table__", table.name)
+            statement = statement.replace("__column__", dimension.kind.id_column)
+            used |= {row[0] for row in await connection.fetch(statement, ids)}
+    for kind in dimension.series:
+        series = dict(await dependents(connection, dimension, kind, ids))
+        used |= {series[i] for i in await _used(connection, _BY_KIND[kind], sorted(series))}
+    return used
+
+
+async def _rewrite(
+    connection: Connection, dimension: Dimension, ids: Sequence[int], criteria: Sequence[Criterion]
+) -> None:
+    kind = dimension.kind
+    statement = kind.statement("remove-attributes", "erasure").replace("__attributes__", dimension.attributes)
+    await connection.execute(statement, ids, [escape_nul(criterion.key) for criterion in criteria])
+    if kind is RESOURCES:
+        await connection.execute(query("erasure", "rename-services"), ids)
+    if kind.attributes is not None:
+        for of_type in TYPES:
+            statement = typed_statement("delete-typed-attributes", kind, of_type, "erasure")
+            await connection.execute(statement, ids, [criterion.key_hash for criterion in criteria])
+    await _replace_hashes(connection, dimension, ids)
+    # Their series' hashes are made of this one's, and would lead who finds them to this row.
+    for series in dimension.series:
+        found = [row[0] for row in await dependents(connection, dimension, series, ids)]
+        await _replace_hashes(connection, _BY_KIND[series], found)
+
+
+async def _replace_hashes(connection: Connection, dimension: Dimension, ids: Sequence[int]) -> None:
+    for column in dimension.hashes:
+        statement = query("erasure", "replace-hashes").replace("__table__", dimension.kind.table)
+        statement = statement.replace("__id__", dimension.kind.id_column).replace("__hash__", column)
+        await connection.execute(statement, ids, [os.urandom(32) for _ in ids])
+
+
+def dimension_tables() -> Iterator[str]:
+    """Every table that a dimension's rows and promoted attributes lie in."""
+    for dimension in DIMENSIONS:
+        kind = dimension.kind
+        yield kind.table
+        if kind.attributes is not None:
+            yield from (kind.attributes + of_type for of_type in TYPES)
+
+
+def holds(criteria: Iterable[Criterion], *texts: str | None) -> bool:
+    """Whether a refused record, JSON of any shape, or what was around it has every attribute."""
+    parsed: list[Any] = []
+    broken = ""
+    for text in texts:
+        try:
+            parsed.append(msgspec.json.decode(text or "null"))
+        except (msgspec.DecodeError, RecursionError):
+            broken += text or ""
+    return all(
+        any(_has(value, criterion) for value in parsed) or (broken and _may_have(broken, criterion))
+        for criterion in criteria
+    )
+
+
+def _has(value: Any, criterion: Criterion) -> bool:
+    """Whether an attribute stands anywhere in it, as a key with its value or as a member that is named so."""
+    if isinstance(value, list):
+        return any(_has(item, criterion) for item in value)
+    if not isinstance(value, dict):
+        return False
+    if value.get("key") == criterion.key and _is_wanted(value.get("value"), criterion):
+        return True
+    if criterion.key in value and _is_wanted(value[criterion.key], criterion):
+        return True
+    return any(_has(item, criterion) for item in value.values())
+
+
+def _is_wanted(value: Any, criterion: Criterion) -> bool:
+    return any(_equal(found, form) for found in _readings(value) for form in criterion.wanted)
+
+
+def _readings(value: Any) -> Iterator[AnyValue]:
+    """What a value may mean: itself, as an AnyValue, and each text in what is none of either."""
+    yield value
+    if isinstance(value, dict):
+        try:
+            yield from_otlp(value)
+        except (ValueError, TypeError, KeyError):
+            yield from (item for item in value.values() if isinstance(item, str | int | float))
+
+
+def _equal(value: AnyValue, form: bytes) -> bool:
+    wanted = from_stored(msgspec.json.decode(form))
+    if isinstance(value, int | float) and isinstance(wanted, int | float):
+        return value == wanted and isinstance(value, bool) == isinstance(wanted, bool)
+    return to_json(value) == form
+
+
+def _may_have(text: str, criterion: Criterion) -> bool:
+    """Of what is no JSON only the texts can be looked for."""
+    return criterion.key in text and msgspec.json.decode(criterion.wanted[0]) in text
