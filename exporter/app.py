@@ -27,6 +27,7 @@ from exporter.settings import Settings
 from exporter.sidecar import Sidecar
 from queries.database import ReadDatabase
 from queries.errors import shape
+from queries.filtered import Filtered
 from queries.routes import routes as query_routes
 from queries.tails import Tails
 
@@ -59,7 +60,8 @@ def create_app(sidecar: Sidecar, tokens: Tokens) -> Starlette:
     sidecar.databases.append(reading)
     tails = Tails(reading, sidecar.settings.dedup_window)
     sidecar.ending.append(tails.close)
-    reads = query_routes(tails, lambda: sidecar.promotion.promoted)
+    sidecar.filtered = filtered = Filtered()
+    reads = query_routes(tails, lambda: sidecar.promotion.promoted, filtered)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

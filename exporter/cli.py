@@ -21,6 +21,8 @@ from exporter.quantities import parsed_by, seconds
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "load": ("exporter.load", "send generated OTLP at a rate, with progress"),
+        "attributes": ("exporter.answer_attributes", "what each attribute costs, and what to promote or drop"),
+        "storage": ("exporter.answer_storage", "how many bytes everything takes, and how fast that grows"),
         "export": ("exporter.export", "write what is stored as OTLP/JSON, one export request a line"),
     }
 )

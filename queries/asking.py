@@ -11,6 +11,7 @@ from queries import cursors, formats, params
 from queries.answers import TimeWindow
 from queries.database import ReadDatabase
 from queries.errors import QueryError
+from queries.filtered import Filtered
 from queries.formats import Form, ToOtlp
 from queries.pages import DEFAULT_LIMIT, Request, Total
 from queries.params import Window
@@ -27,13 +28,15 @@ NOT_COUNTED = Total(0, "gte")
 
 
 class Ask(Struct, Generic[P], frozen=True):
-    """A request: `given` are its parameters, `form` is the form of its answer, `promoted` tells what is promoted."""
+    """A request: `given` are its parameters, `form` is the form of its answer, `promoted` tells what is promoted,
+    `filtered` how often attributes were filtered on."""
 
     tails: Tails
     http: HttpRequest
     given: P
     form: Form
     promoted: Promoted
+    filtered: Filtered
 
     @property
     def database(self) -> ReadDatabase:
@@ -125,12 +128,13 @@ class Endpoint(Struct, frozen=True):
     handler: Handler
     deprecated: bool = False
 
-    async def answer(self, tails: Tails, http: HttpRequest, promoted: Promoted) -> Response:
+    async def answer(self, tails: Tails, http: HttpRequest, promoted: Promoted, filtered: Filtered) -> Response:
         """The answer to a request. Raises QueryError and Unavailable."""
         given = params.read(self.search, http.query_params.multi_items())
         allowed = params.formats_of(self.search)
         form = formats.chosen(given.format, http.headers.get("accept", ""), allowed)
-        answer = await self.handler(Ask(tails, http, given, form, promoted))
+        with filtered.counting(params.filters_of(given), params.signal_of(self.search)):
+            answer = await self.handler(Ask(tails, http, given, form, promoted, filtered))
         if self.deprecated:
             answer.headers["deprecation"] = "true"
         return answer

@@ -11,8 +11,9 @@ from starlette.routing import Route
 
 from exporter.errors import Unavailable
 from queries.asking import Endpoint, Promoted
-from queries.endpoints import attributes, logs, metrics, openapi, services, tails, traces
+from queries.endpoints import attributes, logs, metrics, openapi, services, storage, tails, traces
 from queries.errors import NotFound, QueryError, QueryTimeout, shape
+from queries.filtered import Filtered
 from queries.formats import respond
 from queries.tails import Tails
 
@@ -23,6 +24,7 @@ _DATA: tuple[Endpoint, ...] = (
     *metrics.ENDPOINTS,
     *services.ENDPOINTS,
     *attributes.ENDPOINTS,
+    *storage.ENDPOINTS,
 )
 ENDPOINTS = (*_DATA, openapi.describing(_DATA))
 Answer = Callable[[Tails, HttpRequest], Awaitable[Response]]
@@ -31,10 +33,15 @@ log = logging.getLogger("postel")
 _RETRY = {"retry-after": "1"}
 
 
-def routes(reading: Tails, promoted: Promoted) -> list[Route]:
-    """The routes, to be mounted under /api and /api/v2; `promoted` tells what is promoted just now."""
+def routes(reading: Tails, promoted: Promoted, filtered: Filtered) -> list[Route]:
+    """The routes, to be mounted under /api and /api/v2; `promoted` tells what is promoted just now, `filtered` counts
+    filters on attributes."""
+
+    def answering(found: Endpoint) -> Callable[[HttpRequest], Awaitable[Response]]:
+        return _answering(partial(found.answer, promoted=promoted, filtered=filtered), reading)
+
     return [
-        *(Route(found.path, _answering(partial(found.answer, promoted=promoted), reading)) for found in ENDPOINTS),
+        *(Route(found.path, answering(found)) for found in ENDPOINTS),
         Route("/{path:path}", _answering(_unknown, reading)),
     ]
 

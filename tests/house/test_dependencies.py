@@ -16,7 +16,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("database",),
     ("promotion", "attributes"),
     ("dimensions", "cardinality"),
-    ("verdicts", "row_indexes"),
+    ("verdicts", "row_indexes", "filtered"),
     ("place", "check"),
     ("traces",),
     ("logs",),
@@ -30,7 +30,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("app",),
     ("serve", "replay"),
     ("client", "retry"),
-    ("load", "export"),
+    ("load", "export", "answer"),
     ("demo",),
     ("cli", "__main__"),
 )

@@ -13,6 +13,7 @@ from exporter.settings import load
 from queries.asking import Promoted
 from queries.attributes import MOST_RECORDS, ROWS
 from queries.database import ReadDatabase
+from queries.filtered import Filtered
 from queries.routes import routes
 from queries.tails import Tails
 from tests.queries.samples import ODD, attributes, spans
@@ -216,7 +217,7 @@ def asking(database_url: str, promoted: Promoted, *paths: str) -> list[Any]:
 
     async def session() -> list[Any]:
         database = ReadDatabase(database_url, load(environ={}))
-        transport = httpx.ASGITransport(Starlette(routes=routes(Tails(database, 3600), promoted)))
+        transport = httpx.ASGITransport(Starlette(routes=routes(Tails(database, 3600), promoted, Filtered())))
         async with httpx.AsyncClient(transport=transport, base_url="http://test", verify=False) as client:
             found = [(await client.get(path)).json() for path in paths]
         await database.close()
