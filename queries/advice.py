@@ -32,10 +32,8 @@ PROMOTABLE: Final = ("string", "int", "double", "bool", "bytes")
 DROPPABLE: Final = ("spans", "span_events", "span_links", "logs")
 """Whose attributes may go without harm: those of points tell series apart, and dimensions are small."""
 
-_PROMOTE = "# Filtered on often or slowly, and not promoted:"
-_DROP = (
-    "# Takes much, and was never filtered on. To drop what nobody needs, take away the # before it and its headings:"
-)
+_PROMOTE = "## Filtered on often or slowly, and not promoted:"
+_DROP = "## Takes much, and was never filtered on. To drop it, take away the # before it and its headings:"
 
 
 class _Entry(Struct):
@@ -65,7 +63,7 @@ def suggest(
         and key_of(owner, key) not in uses
         and key not in promoted[owner]
     ]
-    lines = _section("promote", _PROMOTE, promotions, "") + _section("drop", _DROP, drops, "#")
+    lines = _section("promote", _PROMOTE, promotions, "") + _section("drop", _DROP, drops, "# ")
     return "".join(f"{line}\n" for line in lines) or None
 
 
@@ -109,4 +107,8 @@ def _section(name: str, about: str, entries: Sequence[_Entry], mark: str) -> lis
 
 def _quoted(key: str) -> str:
     """A key as YAML reads it back, on one line whatever it holds."""
-    return yaml.safe_dump([key], default_flow_style=True, allow_unicode=False, width=float("inf")).strip()[1:-1]
+    for style in (None, '"'):
+        text: str = yaml.safe_dump([key], default_flow_style=True, default_style=style, width=float("inf")).strip()
+        if "\n" not in text:
+            break
+    return text[1:-1]

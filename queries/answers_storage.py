@@ -43,7 +43,7 @@ class StoredPartition(Struct):
 
 
 class StoredService(Struct):
-    """A service's records; `counted` false tells that also these are estimated, from a sample."""
+    """A service's records: points are estimated from a sample, and so are spans and logs where `counted` is false."""
 
     service_name: str
     service_namespace: str | None

@@ -15,8 +15,10 @@ from queries.params import ALL_TIME
 from queries.storage import FACTS, Stored
 from sql import query
 
-SAMPLE_BYTES: Final = 1 << 20
-"""How much of a table's rows is looked at, about."""
+KEY_BYTES: Final = 1 << 20
+"""How much of a table's rows is looked at for attributes, about: some thousand rows, in about ten milliseconds."""
+SERVICE_BYTES: Final = 8 << 20
+"""And for services, which takes a few milliseconds."""
 _LEAST_BLOCKS = 32
 _BLOCK_BYTES = 8192
 LIMIT_MS: Final = 500
@@ -58,10 +60,10 @@ Costs = dict[tuple[str, str], Cost]
 """By owner, as promotion lists call it, and key."""
 
 
-def _per_cent(found: Stored, table: str) -> float:
+def _per_cent(found: Stored, table: str, sample_bytes: int) -> float:
     """How much of a table to look at."""
     size, heap, _ = found.heap(table)
-    return min(100.0, 100 * max(SAMPLE_BYTES / max(size, 1), _LEAST_BLOCKS * _BLOCK_BYTES / max(heap, 1)))
+    return min(100.0, 100 * max(sample_bytes / max(size, 1), _LEAST_BLOCKS * _BLOCK_BYTES / max(heap, 1)))
 
 
 def _rows(found: Stored, table: str, per_cent: float, sampled: int) -> int:
@@ -80,7 +82,7 @@ async def costs(connection: Connection, found: Stored, signals: Sequence[str]) -
     for owner, table, on_rows in PLACES:
         if SIGNAL_OF.get(owner, owner) not in signals or not found.heap(table)[1]:
             continue
-        per_cent = _per_cent(found, table)
+        per_cent = _per_cent(found, table, KEY_BYTES)
         for row in await _sample(connection, "sample-keys", table, per_cent):
             size = row["bytes"] / row["rows"] * _rows(found, table, per_cent, row["rows"])
             cost = costs.setdefault((owner, stored.text(row["key"])), Cost())
@@ -142,7 +144,7 @@ async def _by_resource(connection: Connection, found: Stored, signal: str) -> li
 
 
 async def _sampled(connection: Connection, found: Stored, table: str, name: str, size: float) -> _Part:
-    per_cent = _per_cent(found, table)
+    per_cent = _per_cent(found, table, SERVICE_BYTES)
     rows = await _sample(connection, name, table, per_cent) if found.heap(table)[1] else []
     sampled = sum(row["rows"] for row in rows)
     times = _rows(found, table, per_cent, sampled) / max(1, sampled)
@@ -161,7 +163,7 @@ def _service(row: Row, parts: Mapping[str, Sequence[_Part]]) -> StoredService:
         logs=records.get(LOGS, 0),
         points=records.get(METRICS, 0),
         bytes=round(size),
-        counted=all(part.counted for part in everything),
+        counted=all(part.counted for signal in (SPANS, LOGS) for part in parts.get(signal, ())),
         estimated=True,
     )
 

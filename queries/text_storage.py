@@ -103,7 +103,7 @@ def _services(found: Sequence[StoredService], style: Style) -> list[str]:
         _names("NAMESPACE", [each.service_namespace for each in found], rank=1),
         _counts("SPANS", [each.spans for each in found], estimated),
         _counts("LOGS", [each.logs for each in found], estimated),
-        _counts("POINTS", [each.points for each in found], estimated),
+        _counts("POINTS", [each.points for each in found], [True] * len(found)),
         _sizes("BYTES", [each.bytes for each in found], True),
     ]
     return table(columns, style)
@@ -146,7 +146,7 @@ def _place(found: Attribute) -> str:
 def file(text: str, style: Style) -> list[str]:
     """The text of a file below a list: a line that would be cut is left out, as it would say something else."""
     shown = [
-        found if found == cut(found, style.width) else "# (longer than this terminal is wide)"
+        found if found == cut(found, style.width) else "## (longer than this terminal is wide)"
         for found in text.splitlines()
     ]
     return ["", *(line([Cell(clean(found))], style) for found in shown)]
