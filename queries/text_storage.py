@@ -1,5 +1,6 @@
 """Drawings of what things take: everything that is stored, and attributes with what they cost; ~ is an estimate."""
 
+import math
 from collections.abc import Sequence
 
 from queries import text_values as values
@@ -121,20 +122,22 @@ def _keys(found: Sequence[StoredKey], style: Style) -> list[str]:
 
 def attributes(found: Sequence[Attribute], style: Style) -> list[str]:
     """Attributes: where they lie, what they cost, how often they were filtered on and for how long each time."""
-    means = [
-        values.duration(round(each.filter_seconds / each.filtered * 1e9)) if each.filtered else "" for each in found
-    ]
     columns = [
         _names("KEY", [each.key for each in found]),
-        Column("SIGNAL", [Cell(each.signal) for each in found]),
-        Column("TYPES", [Cell(", ".join(each.types)) for each in found], least=8),
+        Column("SIGNAL", [Cell(clean(each.signal)) for each in found]),
+        Column("TYPES", [Cell(clean(", ".join(each.types))) for each in found], least=8),
         Column("LIES ON", [Cell(_place(each)) for each in found], rank=2),
         Column("PROMOTED", [Cell("yes" if each.promoted else "no") for each in found], rank=1),
         _sizes("BYTES", [each.bytes for each in found], True),
         _counts("FILTERS", [each.filtered for each in found]),
-        Column("EACH", [Cell(mean) for mean in means], True),
+        Column("EACH", [Cell(_mean(each)) for each in found], True),
     ]
     return table(columns, style)
+
+
+def _mean(found: Attribute) -> str:
+    each = found.filter_seconds / found.filtered if found.filtered else math.nan
+    return values.duration(round(each * 1e9)) if math.isfinite(each) else ""
 
 
 def _place(found: Attribute) -> str:
