@@ -21,7 +21,7 @@ SERVICE_BYTES: Final = 8 << 20
 """And for services, which takes a few milliseconds."""
 _LEAST_BLOCKS = 32
 _BLOCK_BYTES = 8192
-LIMIT_MS: Final = 500
+LIMIT_MS: Final = 300
 """How long one sample, or one sum of minutes, may take: without it there is no estimate."""
 
 

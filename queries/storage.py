@@ -82,7 +82,7 @@ async def measure(connection: Connection) -> Stored:
 async def _records_per_day(connection: Connection, now: datetime) -> dict[str, float]:
     """By signal: what was stored since the first of the last days that there was anything, through the time since then.
 
-    Today counts as far as it has come, and the first day from when the first record was seen.
+    Today counts as far as it has come, and the day of the first record of all from that on.
     """
     since = now.date() - timedelta(days=GROWTH_DAYS)
     rows = await connection.fetch(query("reading_storage", "sum-stored"), since)
@@ -90,7 +90,9 @@ async def _records_per_day(connection: Connection, now: datetime) -> dict[str, f
     found: dict[str, float] = {}
     for row in rows:
         began = datetime.combine(row["first_day"], datetime.min.time(), UTC)
-        took_s = (now - max(began, min(first_seen or began, now))).total_seconds()
+        if first_seen and first_seen.date() == row["first_day"]:
+            began = first_seen
+        took_s = (now - began).total_seconds()
         found[row["signal"]] = row["records"] / max(took_s, _LEAST_S) * _DAY_S
     return found
 

@@ -4,6 +4,8 @@ import asyncio
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from typing import Any
 
 import pytest
@@ -142,9 +144,17 @@ def test_no_table_is_scanned(full: Loaded, monkeypatch: pytest.MonkeyPatch) -> N
     full.asker.run(compute(running))
 
     def statistics() -> dict[str, int]:
-        # They are told when a connection ends.
+        """What was read by connections that have ended: they tell it then."""
+        connected = (
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ 'postel'"
+        )
+        ended = {row["pid"] for row in ask(full.url, connected)}
         full.asker.run(running.renew())
-        time.sleep(0.2)
+        get(full)
+        deadline = time.monotonic() + 20
+        while ended & {row["pid"] for row in ask(full.url, connected)}:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         return ask(full.url, read)[0]
 
     before = statistics()
@@ -241,19 +251,35 @@ def test_what_retention_takes_away_makes_room() -> None:
     assert days_until(stored, 7 * GIB, lambda _: None, 0) == 4.0
 
 
-def test_growth_counts_from_when_there_was_anything(database_url: str) -> None:
-    with asker(database_url) as found:
-        given = """
-        INSERT INTO otel_resources_dim (first_seen, dropped_attributes_count, resource_hash, schema_url, attributes)
-        VALUES (now() - INTERVAL '3 days', 0, '', '', '{}');
-        INSERT INTO otel_ingest_totals (day, signal, received, stored, deduplicated, dropped, rejected)
-        SELECT (now() AT TIME ZONE 'UTC')::date - d, 'spans', 900, 900, 0, 0, 0 FROM generate_series(0, 20) AS d"""
-        ask(database_url, "SELECT", given=given)
-        [clock] = ask(database_url, "SELECT now() AT TIME ZONE 'UTC' AS now")
-        today = (clock["now"].hour * 3600 + clock["now"].minute * 60) / 86_400
-        [spans, *_] = found.get("/api/storage").json()["signals"]
-        # Three days back from now there is a part of a day; the view has whole ones, eight of them.
-        assert spans["records_per_day"] == pytest.approx(8 * 900 / min(3.0, 7 + today), rel=0.02)
+def growth(url: str, first_seen: datetime, days: int) -> float:
+    """Records a day, of 900 on each of the last days up to today, where the first resource was seen then."""
+    given = f"""
+    INSERT INTO otel_resources_dim (first_seen, dropped_attributes_count, resource_hash, schema_url, attributes)
+    VALUES ('{first_seen}', 0, '', '', '{{}}');
+    INSERT INTO otel_ingest_totals (day, signal, received, stored, deduplicated, dropped, rejected)
+    SELECT (now() AT TIME ZONE 'UTC')::date - d, 'spans', 900, 900, 0, 0, 0 FROM generate_series(0, {days - 1}) AS d"""
+    ask(url, "SELECT", given=given)
+    with asker(url) as found:
+        return float(found.get("/api/storage").json()["signals"][0]["records_per_day"])
+
+
+def test_growth_of_the_first_days_begins_with_the_first_record(database_url: str) -> None:
+    now = datetime.now(UTC)
+    first = datetime.combine(now.date() - timedelta(days=1), clock(18, 0), UTC)
+    assert growth(database_url, first, 2) == pytest.approx(1800 * 86_400 / (now - first).total_seconds(), rel=0.01)
+
+
+def test_growth_is_that_of_a_week_though_older_resources_are_gone(database_url: str) -> None:
+    now = datetime.now(UTC)
+    week = datetime.combine(now.date() - timedelta(days=7), clock(0, 0), UTC)
+    found = growth(database_url, now - timedelta(days=2), 30)
+    assert found == pytest.approx(8 * 900 * 86_400 / (now - week).total_seconds(), rel=0.01)
+
+
+def test_growth_of_the_first_minutes_is_that_of_an_hour(database_url: str) -> None:
+    now = datetime.now(UTC)
+    first = max(now - timedelta(minutes=10), datetime.combine(now.date(), clock(0, 0), UTC))
+    assert growth(database_url, first, 1) == pytest.approx(900 * 24, rel=0.01)
 
 
 def test_every_signal_of_filters_is_one_that_can_be_asked_for() -> None:
