@@ -26,8 +26,10 @@ from exporter.app_config import configuration
 from exporter.otlp.http import PATHS, Encoding, encoding, status, success
 from exporter.settings import Settings
 from exporter.sidecar import Sidecar
+from queries.asking import Host
 from queries.database import ReadDatabase
 from queries.errors import shape
+from queries.filtered import Filtered
 from queries.routes import routes as query_routes
 from queries.tails import Tails
 
@@ -60,7 +62,9 @@ def create_app(sidecar: Sidecar, tokens: Tokens) -> Starlette:
     sidecar.databases.append(reading)
     tails = Tails(reading, sidecar.settings.dedup_window)
     sidecar.ending.append(tails.close)
-    reads = query_routes(tails, lambda: sidecar.promotion.promoted, partial(configuration, sidecar))
+    sidecar.filtered = filtered = Filtered()
+    host = Host(lambda: sidecar.promotion.promoted, partial(configuration, sidecar), filtered)
+    reads = query_routes(tails, host)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -25,6 +25,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "load": ("exporter.load", "send generated OTLP at a rate, with progress"),
         "hash": ("exporter.hashing", "print what a value of a hashed attribute is stored as"),
+        "attributes": ("exporter.answer_attributes", "what each attribute costs, and what to promote or drop"),
+        "storage": ("exporter.answer_storage", "how many bytes everything takes, and how fast that grows"),
         "export": ("exporter.export", "write what is stored as OTLP/JSON, one export request a line"),
         "erase": ("exporter.erase", "delete every record that has an attribute, and what else holds its value"),
     }

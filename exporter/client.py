@@ -2,25 +2,28 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import httpx
+import msgspec
 
 from exporter.quantities import parsed_by, seconds
 
 DEFAULT_URL = "http://127.0.0.1:4318"
 
 
-def add_flags(parser: argparse.ArgumentParser, timeout_s: float, give_up_s: float) -> None:
-    """Register --url, --token-file, --timeout and --give-up, the last two with these defaults."""
+def add_flags(parser: argparse.ArgumentParser, timeout_s: float, give_up_s: float | None = None) -> None:
+    """Register --url, --token-file, --timeout and, for who asks more than once, --give-up: both with these defaults."""
     duration = parsed_by(seconds)
     parser.add_argument("--url", default=DEFAULT_URL, help=f"base URL of Postel (default {DEFAULT_URL})")
     parser.add_argument("--token-file", metavar="FILE", type=Path, help="file with a bearer token")
     parser.add_argument(
         "--timeout", metavar="TIME", type=duration, default=timeout_s, help=f"of one request (default {timeout_s:g}s)"
     )
-    parser.add_argument(
-        "--give-up", metavar="TIME", type=duration, default=give_up_s, help=f"retry for (default {give_up_s:g}s)"
-    )
+    if give_up_s is not None:
+        parser.add_argument(
+            "--give-up", metavar="TIME", type=duration, default=give_up_s, help=f"retry for (default {give_up_s:g}s)"
+        )
 
 
 def check_url(url: str) -> list[str]:
@@ -50,3 +53,12 @@ def open_client(
         headers = headers | {"Authorization": f"Bearer {token}"}
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     return httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=timeout_s)
+
+
+def explain(response: httpx.Response) -> str:
+    """What an error of the API says, with its hint; else the reason phrase."""
+    try:
+        error: Any = msgspec.json.decode(response.content)["error"]
+        return "; ".join(str(error[name]) for name in ("message", "hint") if error.get(name))
+    except (msgspec.DecodeError, AttributeError, LookupError, TypeError):
+        return response.reason_phrase

@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 from zlib import crc32
 
 import httpx
 import msgspec
 
 from exporter import flags
-from exporter.client import DEFAULT_URL, add_flags, check_url, open_client, read_token
+from exporter.client import DEFAULT_URL, add_flags, check_url, explain, open_client, read_token
 from exporter.errors import ConfigurationError
 from exporter.export_page import count_records
 from exporter.otlp.records import LOGS, METRICS, SPANS
@@ -137,10 +137,10 @@ async def _export(
     limit = options.limit
     while not tally.complete:
         asked = _parameters(options, limit, tally.cursor)
-        response = await retry.send(lambda asked=asked: http.get(PATHS[signal], params=asked), _explain, tally)  # type: ignore[misc]
+        response = await retry.send(lambda asked=asked: http.get(PATHS[signal], params=asked), explain, tally)  # type: ignore[misc]
         if response is None or not response.is_success:
             if response is not None and response.status_code == httpx.codes.BAD_REQUEST and not tally.lines:
-                raise ConfigurationError(_explain(response))
+                raise ConfigurationError(explain(response))
             return
         try:
             records = count_records(signal, response.content)
@@ -190,15 +190,6 @@ def _line(content: bytes, cursor: str) -> bytes:
     text = content.strip().replace(b"\n", b" ")
     blanks = f"{crc32(cursor.encode()):032b}".translate(_BLANKS).encode() if cursor else b""
     return text[:1] + blanks + text[1:] + b"\n"
-
-
-def _explain(response: httpx.Response) -> str:
-    """What an error of the API says, with its hint; else the reason phrase."""
-    try:
-        error: Any = msgspec.json.decode(response.content)["error"]
-        return "; ".join(str(error[name]) for name in ("message", "hint") if error.get(name))
-    except (msgspec.DecodeError, AttributeError, LookupError, TypeError):
-        return response.reason_phrase
 
 
 async def _show_progress(tallies: dict[str, Tally], began: float, out: TextIO) -> None:

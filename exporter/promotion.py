@@ -26,6 +26,8 @@ from exporter.stamps import stamp
 RESOURCE, SCOPE, SPAN_EVENTS, SPAN_LINKS = "resource", "scope", "span_events", "span_links"
 OWNERS: Final = (RESOURCE, SCOPE, LOGS, SPANS, SPAN_EVENTS, SPAN_LINKS, METRICS)
 """What can carry attributes; `metrics` stands for data points and, in drop lists, for their exemplars too."""
+SIGNALS: Final = (SPANS, LOGS, METRICS, RESOURCE, SCOPE)
+"""Of these the read API lists attributes."""
 
 STRING, INT, DOUBLE, BOOL, BYTES = "string", "int", "double", "bool", "bytes"
 TYPES: Final = (STRING, INT, DOUBLE, BOOL, BYTES)

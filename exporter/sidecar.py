@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from exporter import migrations, row_indexes, verdicts
+from exporter import filtered, migrations, row_indexes, verdicts
 from exporter.admission import Admission
 from exporter.analyzing import analyze
 from exporter.attributes import Limits
@@ -71,6 +71,8 @@ class Sidecar:
         self._control.lost = self._writing.lost = self.renew
         self.ending: list[Callable[[], None]] = []
         """What else is told that the server stops."""
+        self.filtered: filtered.Counted | None = None
+        """What counts filters on attributes, where anybody reads."""
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.intervals, settings.partitions_ahead)
         self._dropping = Dropping(self._control, self._partitions, settings.retention)
@@ -194,6 +196,8 @@ class Sidecar:
         if self._is_owner:
             self._repeat(_ROUND_S, "indexes", self._index)
         self._repeat(_ROUND_S, "retention rules", partial(self._rules.apply, _RULES_BUDGET_S))
+        if self.filtered is not None:
+            self._repeat(_ROUND_S, "filters", partial(filtered.store, self._control, self.filtered))
         self._repeat(_MINUTES_S, "minutes", partial(self._minutes.roll_up, _MINUTES_BUDGET_S))
 
     def _repeat(self, pause_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:

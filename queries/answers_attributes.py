@@ -8,22 +8,29 @@ from queries.answers import WindowedPage
 
 
 class Attribute(Struct):
-    """An attribute of a signal: the types of its latest values, whether these are typed and indexed, and whether nearly
-    every value is another one."""
+    """An attribute of a signal: the types of its latest values, whether these are typed and indexed, whether nearly
+    every value is another one; about how many bytes it takes, null where it is too rare to tell; how often it was
+    filtered on, and how long these questions took in all."""
 
     key: str
     signal: str
     types: list[str]
     promoted: bool
     high_cardinality: bool
+    bytes: int | None = None
+    filtered: int = 0
+    filter_seconds: float = 0.0
 
 
 class AttributeList(WindowedPage):
-    """GET /api/attributes; `sampled` tells that of attributes on records only those of the newest are known."""
+    """GET /api/attributes; `sampled` tells that of attributes on records only those of the newest are known.
+
+    `suggestions` is the text of an overrides file: what to promote, and behind a `#` what may be dropped."""
 
     records: ClassVar[str] = "attributes"
     attributes: list[Attribute]
     sampled: bool
+    suggestions: str | None
 
 
 class AttributeValue(Struct):

@@ -12,6 +12,7 @@ from queries.answers import TimeWindow
 from queries.answers_config import Configuration
 from queries.database import ReadDatabase
 from queries.errors import QueryError
+from queries.filtered import Filtered
 from queries.formats import Form, ToOtlp
 from queries.pages import DEFAULT_LIMIT, Request, Total
 from queries.params import Window
@@ -21,25 +22,26 @@ from queries.values import hex_id
 
 P = TypeVar("P", bound=params.Shown)
 
-Promoted = Callable[[], Mapping[str, Mapping[str, frozenset[str]]]]
-"""What is promoted just now: signal -> key -> the types under which it is."""
-
-Configured = Callable[[], Configuration]
-"""What is in force just now."""
-
 NOT_COUNTED = Total(0, "gte")
 
 
+class Host(Struct, frozen=True):
+    """What the server around the API knows: `promoted` is what is promoted just now (signal -> key -> the types under
+    which it is), `configuration` all that is in force, `filtered` counts filters on attributes."""
+
+    promoted: Callable[[], Mapping[str, Mapping[str, frozenset[str]]]]
+    configuration: Callable[[], Configuration]
+    filtered: Filtered
+
+
 class Ask(Struct, Generic[P], frozen=True):
-    """A request: `given` are its parameters, `form` is the form of its answer, `promoted` tells what is promoted, and
-    `configuration` all that is in force."""
+    """A request: `given` are its parameters, `form` is the form of its answer, `host` what the server knows."""
 
     tails: Tails
     http: HttpRequest
     given: P
     form: Form
-    promoted: Promoted
-    configuration: Configured
+    host: Host
 
     @property
     def database(self) -> ReadDatabase:
@@ -131,12 +133,13 @@ class Endpoint(Struct, frozen=True):
     handler: Handler
     deprecated: bool = False
 
-    async def answer(self, tails: Tails, http: HttpRequest, promoted: Promoted, configuration: Configured) -> Response:
+    async def answer(self, tails: Tails, http: HttpRequest, host: Host) -> Response:
         """The answer to a request. Raises QueryError and Unavailable."""
         given = params.read(self.search, http.query_params.multi_items())
         allowed = params.formats_of(self.search)
         form = formats.chosen(given.format, http.headers.get("accept", ""), allowed)
-        answer = await self.handler(Ask(tails, http, given, form, promoted, configuration))
+        with host.filtered.counting(params.filters_of(given), params.signal_of(self.search)):
+            answer = await self.handler(Ask(tails, http, given, form, host))
         if self.deprecated:
             answer.headers["deprecation"] = "true"
         return answer

@@ -24,6 +24,7 @@ class ReadDatabase:
     """At most `settings.readers` connections, opened on demand and closed when idle: reads cannot crowd out writes."""
 
     def __init__(self, url: str, settings: Settings) -> None:
+        self.settings = settings
         self._timeout_s = settings.statement_timeout
         timeout_ms = str(int(self._timeout_s * 1000))
         self._pool = asyncpg.create_pool(

@@ -74,7 +74,8 @@ PARAMETERS: Final = MappingProxyType(
         ),
         "step": Described("How long the steps of an aggregation are.", "1m"),
         "attribute": Described("The values of this label, in place of all keys.", "http.route"),
-        "signal": Described("Attributes of these: records of a signal, resources or scopes.", "spans"),
+        "signal": Described("Only of these: records of a signal, resources or scopes.", "spans"),
+        "budget": Described("How large all of it may become: tells how many days that takes.", "50GiB"),
         "key": Described("An attribute's key.", "http.route"),
         "limit": Described(
             "How many at most, up to 1000. Without it 100; of a trace 1000 log records, 10000 spans.", "20"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeAlias, TypeVar, get
 
 from msgspec import Struct
 
+from exporter.otlp.records import LOGS, METRICS, SPANS
 from queries.errors import QueryError
 from queries.filters import ATTR, EVENT, RESOURCE, SCOPE, Filter, parse
 from queries.hints import nearest
@@ -19,6 +20,7 @@ from queries.values import (
     moment,
     one_of,
     severity_number,
+    size,
     span_kind,
     span_status,
     text,
@@ -34,7 +36,7 @@ MAX_TIME = (1 << 63) - 1
 DEFAULT_WINDOW_NANO = 3_600_000_000_000
 JSON, NDJSON, TEXT, OTLP, SSE = "json", "ndjson", "text", "otlp", "sse"
 DEFAULT_WIDTH = 100
-SIGNALS = ("spans", "logs", "metrics", "resource", "scope")
+SIGNALS = (SPANS, LOGS, METRICS, RESOURCE, SCOPE)
 """What has attributes that can be asked for, as promotion lists call it."""
 
 
@@ -75,6 +77,8 @@ class Paged(Shown, kw_only=True):
     """Filters on attributes, each with its prefix: what it is on."""
 
     prefixes: ClassVar[tuple[str, ...]] = ()
+    attributes_of: ClassVar[str] = SPANS
+    """The signal that filters with the prefix `attr` are about."""
 
     def filters_on(self, prefix: str) -> list[Filter]:
         """The filters on the attributes of records, resources, scopes or events."""
@@ -176,6 +180,8 @@ class LogSearch(OfTrace, kw_only=True):
     severity: Annotated[int | None, severity_number] = None
     event_name: Annotated[list[str], text] = []
     q: Annotated[str | None, text] = None
+
+    attributes_of = LOGS
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
@@ -183,6 +189,8 @@ class TraceLogs(Paged, kw_only=True):
     """GET /api/logs/trace/{trace_id} and what is below it."""
 
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
+
+    attributes_of = LOGS
 
 
 class SpanTail(SpanSearch, kw_only=True):
@@ -218,6 +226,8 @@ class PointSearch(Serviced, kw_only=True):
     step: Annotated[int | None, duration] = None
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
+    attributes_of = METRICS
+
 
 class ConfigSearch(Shown, kw_only=True):
     """GET /api/config."""
@@ -247,6 +257,8 @@ class LabelSearch(Serviced, kw_only=True):
     name: Annotated[list[str], text] = []
     attribute: Annotated[str | None, text] = None
 
+    attributes_of = METRICS
+
 
 class ServiceSearch(Windowed, kw_only=True):
     """GET /api/services."""
@@ -268,6 +280,14 @@ class GraphSearch(Serviced, kw_only=True):
     prefixes = ()
 
 
+class StorageSearch(Shown, kw_only=True):
+    """GET /api/storage."""
+
+    signal: Annotated[list[str], one_of(*SIGNALS)] = []
+    budget: Annotated[int | None, size] = None
+    limit: Annotated[int | None, whole(1, MAX_LIMIT)] = None
+
+
 class Field(NamedTuple):
     """One parameter: what reads its text, and whether it may be given more than once."""
 
@@ -286,6 +306,16 @@ def fields(search: type[Struct]) -> dict[str, Field]:
 def prefixes(search: type[Struct]) -> tuple[str, ...]:
     """What an endpoint's filters on attributes begin with."""
     return getattr(search, "prefixes", ())
+
+
+def filters_of(given: Shown) -> list[tuple[str, Filter]]:
+    """The filters on attributes of a request, each with its prefix."""
+    return given.filters if isinstance(given, Paged) else []
+
+
+def signal_of(search: type[Shown]) -> str:
+    """The signal that an endpoint's filters with the prefix `attr` are about."""
+    return search.attributes_of if issubclass(search, Paged) else ""
 
 
 def _takes_no(search: type[Struct]) -> Mapping[str, str]:

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from exporter.errors import Unavailable
-from queries.asking import Configured, Endpoint, Promoted
-from queries.endpoints import attributes, config, logs, metrics, openapi, services, tails, traces
+from queries.asking import Endpoint, Host
+from queries.endpoints import attributes, config, logs, metrics, openapi, services, storage, tails, traces
 from queries.errors import NotFound, QueryError, QueryTimeout, shape
 from queries.formats import respond
 from queries.tails import Tails
@@ -24,6 +24,7 @@ _DATA: tuple[Endpoint, ...] = (
     *services.ENDPOINTS,
     *attributes.ENDPOINTS,
     *config.ENDPOINTS,
+    *storage.ENDPOINTS,
 )
 ENDPOINTS = (*_DATA, openapi.describing(_DATA))
 Answer = Callable[[Tails, HttpRequest], Awaitable[Response]]
@@ -32,15 +33,10 @@ log = logging.getLogger("postel")
 _RETRY = {"retry-after": "1"}
 
 
-def routes(reading: Tails, promoted: Promoted, configuration: Configured) -> list[Route]:
-    """The routes, to be mounted under /api and /api/v2; `promoted` tells what is promoted just now, `configuration` all
-    that is in force."""
-
-    def answering(found: Endpoint) -> Answer:
-        return partial(found.answer, promoted=promoted, configuration=configuration)
-
+def routes(reading: Tails, host: Host) -> list[Route]:
+    """The routes, to be mounted under /api and /api/v2, of what this server reads and knows."""
     return [
-        *(Route(found.path, _answering(answering(found), reading)) for found in ENDPOINTS),
+        *(Route(found.path, _answering(partial(found.answer, host=host), reading)) for found in ENDPOINTS),
         Route("/{path:path}", _answering(_unknown, reading)),
     ]
 

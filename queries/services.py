@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from exporter.otlp.records import LOGS, SPANS
 from queries import answers, stored
-from queries.database import Connection, ReadDatabase
+from queries.database import Connection, ReadDatabase, fetch_apart
 from queries.errors import NotFound
 from queries.minutes import Minutes
 from queries.pages import Row
@@ -54,8 +54,9 @@ Counts = dict[int, tuple[int, int]]
 """How many records there are by resource, and about when the last one was, unix nanoseconds."""
 
 
-async def count(connection: Connection, signal: str, window: Window) -> Counts | None:
-    """The records of a signal in a window, by one resource or more of their service; None where that takes too long.
+async def count(connection: Connection, signal: str, window: Window, limit_ms: int | None = None) -> Counts | None:
+    """The records of a signal in a window, by one resource or more of their service; None where that takes too long:
+    counting records does, or adding up whole minutes takes more than `limit_ms`.
 
     Has to be asked in one snapshot.
     """
@@ -70,7 +71,11 @@ async def count(connection: Connection, signal: str, window: Window) -> Counts |
     rows = await minutes.count(connection, statement("count-records"), minutes.clipped)
     if not minutes.is_complete:
         return None
-    rows += await connection.fetch(statement("sum-records"), *minutes.whole, minutes.counted)
+    whole = statement("sum-records"), *minutes.whole, minutes.counted
+    summed = await (connection.fetch(*whole) if limit_ms is None else fetch_apart(connection, limit_ms, *whole))
+    if summed is None:
+        return None
+    rows += summed
     found: Counts = {}
     for row in rows:
         records, latest = found.get(row["resource_id"], (0, 0))

@@ -1,11 +1,14 @@
 """Answers as text for a terminal: every type of record has its drawing, and whatever has none is a table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from queries import answers, answers_config, text_records
+from queries import answers, text_records, text_storage
+from queries.answers_attributes import Attribute
+from queries.answers_config import Configuration
+from queries.answers_storage import Storage
 from queries.text_cells import Style, wrapped
 from queries.text_closing import closing
 from queries.text_config import configuration
@@ -18,17 +21,20 @@ _DRAWINGS: dict[type[Struct], Lines] = {
     answers.Span: text_records.spans,
     answers.Log: text_records.logs,
     answers.Metric: text_records.metrics,
+    Attribute: text_storage.attributes,
 }
+_WHOLE: dict[type[Struct], Callable[[Any, Style], list[str]]] = {
+    answers.WholeTrace: waterfall,
+    Configuration: configuration,
+    Storage: text_storage.storage,
+}
+"""Answers that are drawn as one."""
 
 
 def draw(content: Struct, style: Style) -> str:
     """An answer as lines of text, none of them wider than the terminal."""
-    if isinstance(content, answers.WholeTrace):
-        lines = waterfall(content, style)
-    elif isinstance(content, answers_config.Configuration):
-        lines = configuration(content, style)
-    else:
-        lines = _listed(content, style)
+    whole = next((drawing for kind, drawing in _WHOLE.items() if isinstance(content, kind)), _listed)
+    lines = whole(content, style)
     return "".join(f"{text}\n" for text in lines)
 
 
@@ -38,11 +44,12 @@ def _listed(content: Struct, style: Style) -> list[str]:
         return closing(content, records, style)
     told = _told(content, records)
     others = {name: found for name, found in told.items() if found and is_records(found)}
+    file = told.pop("suggestions", None)
     about = scalars({name: found for name, found in told.items() if name not in others})
     lines = [*(wrapped(about, style.width) if about else ()), *_drawn(records, style)]
     for found in others.values():
         lines += ["", *_drawn(found, style)]
-    return [*lines, *closing(content, records, style)]
+    return [*lines, *closing(content, records, style), *(text_storage.file(file, style) if file else ())]
 
 
 def _told(content: Struct, records: Sequence[Any]) -> dict[str, Any]:

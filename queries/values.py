@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
@@ -26,6 +27,7 @@ _NANO_PER: Final = MappingProxyType(
     }
 )
 _DURATION = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?(ns|us|ms|[smhdw])")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([KMGTP])(i?)B")
 _RELATIVE = re.compile(r"now(?:([+ -])(.+))?")
 _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+ -]\d\d:?\d\d)?)?")
 _TIME_HINT = "for example now-15m, 2026-01-31T09:30:00Z or unix nanoseconds"
@@ -135,6 +137,19 @@ def moment(value: str) -> int:
         return _unix_nano(day, clock or "00:00", fraction or "0", (zone or "Z").replace(" ", "+").upper())
     except ValueError:
         raise ValueError(f"is no time: {value!r}; {_TIME_HINT}") from None
+
+
+@takes({"type": "string", "pattern": f"^{_SIZE.pattern}$", "examples": ["50GiB"]}, _number(0, _MAX))
+def size(value: str) -> int:
+    """Bytes of `50GiB`, `1.5TB` or plain digits."""
+    if (number := natural(value)) is not None:
+        return number
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise ValueError(f"is no size: {value!r}; for example 500MiB, 50GiB or bytes")
+    amount, prefix, binary = found.groups()
+    step = 1024 if binary else 1000
+    return min(int(Fraction(amount) * step ** (1 + "KMGTP".index(prefix))), _MAX)
 
 
 def _unix_nano(day: str, clock: str, fraction: str, zone: str) -> int:

@@ -1,16 +1,20 @@
 """Attributes: which there are, and their values."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.responses import Response
 
-from queries import answers_attributes, attributes, params
+from queries import advice, answers_attributes, attributes, params, sampling, storage
 from queries.asking import Ask, Endpoint
+from queries.database import Connection
+from queries.filtered import Key, Use, key_of
 
 
 async def list_attributes(ask: Ask[params.AttributeSearch]) -> Response:
-    """Attributes by signal and key: their types, and which are promoted."""
-    asked, promoted = ask.given, ask.promoted()
+    """Attributes by signal and key: their types, which are promoted, what they cost and how often they were filtered
+    on; and what to promote or drop."""
+    asked, promoted = ask.given, ask.host.promoted()
     window, places = asked.window(None), attributes.places(asked)
     async with ask.database.reading() as connection:
         found = [
@@ -18,8 +22,32 @@ async def list_attributes(ask: Ask[params.AttributeSearch]) -> Response:
             for place in places
             for attribute in await attributes.catalogue(connection, place, asked, window, promoted[place.signal])
         ]
-    sampled = any(place.newest for place in places)
-    return ask.part("attributes", found, window, partial(answers_attributes.AttributeList, sampled=sampled))
+        stored = await storage.measure(connection)
+        costs = await sampling.costs(connection, stored, [place.signal for place in places])
+        uses = await _weigh(ask, connection, found, costs)
+    content = partial(
+        answers_attributes.AttributeList,
+        sampled=any(place.newest for place in places),
+        suggestions=advice.suggest(found, costs, uses, stored, promoted),
+    )
+    return ask.part("attributes", found, window, content)
+
+
+async def _weigh(
+    ask: Ask[params.AttributeSearch],
+    connection: Connection,
+    found: Sequence[answers_attributes.Attribute],
+    costs: sampling.Costs,
+) -> dict[Key, Use]:
+    """Tell of each attribute what it costs and how often it was filtered on; returns the latter of all that cost."""
+    keys = {(attribute.signal, attribute.key) for attribute in found} | costs.keys()
+    uses = await ask.host.filtered.of(connection, [key_of(*key) for key in keys])
+    for attribute in found:
+        cost = costs.get((attribute.signal, attribute.key))
+        use = uses.get(key_of(attribute.signal, attribute.key), Use())
+        attribute.bytes = None if cost is None else round(cost.bytes)
+        attribute.filtered, attribute.filter_seconds = use.filters, round(use.seconds, 6)
+    return uses
 
 
 async def list_values(ask: Ask[params.AttributeValueSearch]) -> Response:

@@ -7,12 +7,14 @@ from tests.docs.records import CHARGE_SPAN, DECLINED
 
 
 class Example(NamedTuple):
-    """A path and query below /api that is asked, and what it shows; of one that `streams` the answer is left out."""
+    """A path and query below /api that is asked, and what it shows; of one that `streams`, or `varies` from machine to
+    machine, the answer is left out."""
 
     asked: str
     about: str = ""
     streams: bool = False
     most_lines: int = 40
+    varies: bool = False
 
 
 EXAMPLES: Final = MappingProxyType(
@@ -71,9 +73,16 @@ EXAMPLES: Final = MappingProxyType(
             Example("/services/checkout/operations?since=15m&format=text"),
             Example("/services/checkout/operations?since=15m&kind=server"),
         ),
-        "/attributes": (Example("/attributes?signal=spans&format=text"), Example("/attributes?signal=resource")),
+        "/attributes": (Example("/attributes?signal=logs&format=text"), Example("/attributes?signal=resource")),
         "/attributes/{key:path}/values": (Example("/attributes/http.route/values?signal=spans"),),
         "/config": (Example("/config", "Attribute lists, the overrides file and every setting, without secrets:"),),
+        "/storage": (
+            Example(
+                "/storage?format=text&limit=10&budget=50GiB",
+                "[storage.md](storage.md) shows what that looks like.",
+                varies=True,
+            ),
+        ),
         "/openapi.json": (
             Example("/openapi.json", "For Swagger UI, Postman and generators of clients:", most_lines=10),
         ),

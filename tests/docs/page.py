@@ -34,8 +34,8 @@ does not ask for more than you meant.
 """
 _WINDOWS = """\
 Without a word about time a list is about the last hour, and says in `window` what it was about. What names a trace, in
-the path or by `trace_id`, is about all of it, whatever its age. `/api/metrics` and `/api/attributes` are about all that
-there is.
+the path or by `trace_id`, is about all of it, whatever its age. `/api/metrics`, `/api/attributes` and
+`/api/storage` are about all that there is.
 
 A record is filed under its own time, or under the time of its receipt where its own was too far off;
 `sent_time_unix_nano` then keeps what was sent.
@@ -101,8 +101,8 @@ class _Asking:
 
     def block(self, example: Example, *more: str) -> list[str]:
         """The curl line and the answer."""
-        if example.streams:
-            return ["```sh", f"curl -N '{HOST}/api{example.asked}'", "```", ""]
+        if example.streams or example.varies:
+            return ["```sh", f"curl -{'N' if example.streams else 's'} '{HOST}/api{example.asked}'", "```", ""]
         answer = self.ask(example)
         head = [f"{name}: {self._shown.still(answer.headers[name].replace(self._until, ''))}" for name in more]
         curl = f"curl -{'i' if more else ''}s '{HOST}/api{example.asked}'"

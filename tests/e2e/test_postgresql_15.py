@@ -97,6 +97,8 @@ async def _ask(app: Postel) -> None:
     for metric in (await _answer(app, "metrics", limit="1000"))[:10]:
         answer = await app.get("/api/metrics/series", name=metric["name"], since="1h")
         assert answer.status_code == 200 and len(answer.json()["series"]) > 0, metric["name"]
+    stored = (await app.get("/api/storage", limit="1000")).json()
+    assert sum(service["spans"] for service in stored["services"]) == RECORDS and stored["keys"]
 
 
 async def _answer(app: Postel, name: str, **parameters: str) -> list[dict[str, Any]]:
@@ -131,6 +133,7 @@ async def _select(url: str) -> None:
         assert counts.pop("v_otel_metrics_number") > 0
         assert counts.pop("v_otel_exemplars") >= 0
         assert counts.pop("v_otel_ingest_ledger") == 3, "a day, and three signals"
+        assert counts.pop("v_otel_storage") > len(counts)
         assert set(counts.values()) == {RECORDS}
     finally:
         await connection.close()

@@ -19,7 +19,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("promotion", "attributes"),
     ("overrides",),
     ("dimensions", "cardinality"),
-    ("verdicts", "row_indexes", "analyzing"),
+    ("verdicts", "row_indexes", "filtered", "analyzing"),
     ("place", "check"),
     ("traces",),
     ("logs",),
@@ -36,7 +36,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("app",),
     ("serve", "replay", "hashing", "erase"),
     ("client", "retry"),
-    ("load", "export"),
+    ("load", "export", "answer"),
     ("demo",),
     ("cli", "__main__"),
 )

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from starlette.applications import Starlette
 
 from exporter.settings import load
+from queries.asking import Host
 from queries.database import ReadDatabase
+from queries.filtered import Filtered
 from queries.routes import routes
 from queries.tails import Tails
 from tests.queries.sending import unasked
@@ -20,7 +22,8 @@ def ask(database_url: str, path: str, *, holding: str | None = None, timeout: fl
 
     async def session() -> httpx.Response:
         database = ReadDatabase(database_url, replace(load(environ={}), statement_timeout=timeout))
-        transport = httpx.ASGITransport(Starlette(routes=routes(Tails(database, 3600), dict, unasked)))
+        host = Host(dict, unasked, Filtered())
+        transport = httpx.ASGITransport(Starlette(routes=routes(Tails(database, 3600), host)))
         other: Any = None
         if holding is not None:
             other = await asyncpg.connect(database_url)
@@ -73,7 +76,7 @@ def test_a_defect_has_the_shape_of_an_error(database_url: str) -> None:
 
     async def session() -> httpx.Response:
         database = ReadDatabase(database_url, load(environ={}))
-        app = Starlette(routes=routes(Tails(database, 3600), broken, unasked))
+        app = Starlette(routes=routes(Tails(database, 3600), Host(broken, unasked, Filtered())))
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://test", verify=False
         ) as client:

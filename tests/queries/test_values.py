@@ -28,6 +28,27 @@ def test_moments(text: str, nano: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("0", 0),
+        ("50GiB", 50 << 30),
+        ("1.5TB", 1_500_000_000_000),
+        ("1KB", 1000),
+        ("0.5KiB", 512),
+        ("9999999PiB", 2**63 - 1),
+    ],
+)
+def test_sizes(text: str, size_bytes: int) -> None:
+    assert values.size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1GiB", "50gib", "50 GiB", "1e9", "5iB", "50Gi"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="for example 500MiB"):
+        values.size(text)
+
+
+@pytest.mark.parametrize(
     ("text", "ago_s"), [("now", 0), ("now-15m", 900), ("NOW-1.5h", 5400), ("now+1d", -86400), ("now 5s", -5)]
 )
 def test_moments_from_now(text: str, ago_s: float) -> None:

@@ -25,7 +25,8 @@ def test_columns_of_the_seed_come_first(database_url: str) -> None:
         "FROM information_schema.columns WHERE table_name LIKE 'v_otel_%' GROUP BY table_name",
     )
     columns = {row["table_name"]: row["columns"] for row in rows}
-    assert columns.keys() == {*SEED_COLUMNS, "v_otel_metrics_enriched", "v_otel_exemplars", "v_otel_ingest_ledger"}
+    others = {"v_otel_metrics_enriched", "v_otel_exemplars", "v_otel_ingest_ledger", "v_otel_storage"}
+    assert columns.keys() == {*SEED_COLUMNS, *others}
     for view, names in SEED_COLUMNS.items():
         assert columns[view][: len(names.split())] == names.split()
     number = columns["v_otel_metrics_number"]
@@ -39,7 +40,7 @@ def test_every_view_says_what_it_shows(database_url: str) -> None:
         "SELECT obj_description(oid) AS comment FROM pg_class "
         "WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace",
     )
-    assert len(rows) == 9
+    assert len(rows) == 10
     assert all(row["comment"].endswith(".") for row in rows)
 
 
