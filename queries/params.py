@@ -22,6 +22,7 @@ from queries.values import (
     span_kind,
     span_status,
     text,
+    truth,
     whole,
 )
 
@@ -52,6 +53,12 @@ _NOT_OF_TAILS = dict.fromkeys(
     "a tail begins now and has no pages: leave out /tail for what was stored before",
 ) | dict.fromkeys(("width", "color"), "a tail is not drawn for a terminal")
 """What a search takes and a tail of the same does not -> what to do instead."""
+
+
+_NOT_OF_RECORDS = {
+    "adjusted": "a list has the spans that are stored, and total counts them: "
+    "/api/services/SERVICE/operations?adjusted=true says how many they stand for"
+}
 
 
 class Shown(Struct, kw_only=True):
@@ -135,6 +142,7 @@ class TraceSearch(Serviced, kw_only=True):
     min_duration: Annotated[int | None, duration] = None
     max_duration: Annotated[int | None, duration] = None
 
+    takes_no = _NOT_OF_RECORDS
     prefixes = (*Serviced.prefixes, EVENT)
 
 
@@ -149,6 +157,7 @@ class SpanSearch(OfTrace, kw_only=True):
     semantic_type: SemanticTypes = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
+    takes_no = _NOT_OF_RECORDS
     prefixes = (*OfTrace.prefixes, EVENT)
 
 
@@ -167,6 +176,7 @@ class TraceSpans(Paged, kw_only=True):
     semantic_type: SemanticTypes = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
+    takes_no = _NOT_OF_RECORDS
     prefixes = SpanSearch.prefixes
 
 
@@ -246,6 +256,7 @@ class ServiceSearch(Windowed, kw_only=True):
     """GET /api/services."""
 
     namespace: Annotated[list[str], text] = []
+    adjusted: Annotated[bool, truth] = False
 
 
 class OperationSearch(Windowed, kw_only=True):
@@ -254,10 +265,13 @@ class OperationSearch(Windowed, kw_only=True):
     namespace: Annotated[list[str], text] = []
     name: Annotated[list[str], text] = []
     kind: Annotated[list[int], span_kind] = []
+    adjusted: Annotated[bool, truth] = False
 
 
 class GraphSearch(Serviced, kw_only=True):
     """GET /api/services/graph."""
+
+    adjusted: Annotated[bool, truth] = False
 
     prefixes = ()
 

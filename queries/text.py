@@ -41,7 +41,8 @@ def _listed(content: Struct, style: Style) -> list[str]:
 
 def _told(content: Struct, records: Sequence[Any]) -> dict[str, Any]:
     """What an answer says that neither its records nor its last lines say again."""
-    names = [name for name in content.__struct_fields__ if name not in ("window", *answers.Page.__struct_fields__)]
+    said_below = ("window", "adjusted", *answers.Page.__struct_fields__)
+    names = [name for name in content.__struct_fields__ if name not in said_below]
     told = {name: getattr(content, name) for name in names if not hasattr(records[0], name)}
     return {name: found for name, found in told.items() if found is not records}
 

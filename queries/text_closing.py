@@ -16,6 +16,7 @@ _TRY_OF = {
     "series": "/api/metrics?format=text lists the metrics that there are",
     "services": "senders POST OTLP to /v1/traces, /v1/logs and /v1/metrics",
 }
+_ADJUSTED = "Adjusted for sampling: a span counts as many as its tracestate says that it stands for."
 _NEXT = "-Gd cursor="
 """Options of curl that append to the query of any URL before them, however that is quoted."""
 
@@ -28,6 +29,8 @@ def closing(content: Struct, records: Sequence[Any], style: Style) -> list[str]:
     if not records:
         return wrapped(_nothing(content, name, when), style.width)
     lines = ["", *wrapped(f"{_count(content, records, name)}{when}", style.width)]
+    if getattr(content, "adjusted", False):
+        lines += wrapped(_ADJUSTED, style.width)
     cursor = getattr(content, "next_cursor", None)
     return lines if cursor is None else [*lines, *_next(cursor, style)]
 
