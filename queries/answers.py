@@ -165,10 +165,12 @@ class Scope(Struct):
 
 
 class WholeTrace(Trace):
-    """GET /api/traces/{trace_id}: spans in the order of their tree, resources and scopes once each."""
+    """GET /api/traces/{trace_id}: spans in the order of their tree, resources and scopes once each; `metric_count` is
+    how many metrics have exemplars of it."""
 
     records: ClassVar[str] = "spans"
     has_more: bool
+    metric_count: int
     spans: list[SpanInTree]
     resources: list[Resource]
     scopes: list[Scope]

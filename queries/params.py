@@ -229,6 +229,16 @@ class PointSearch(Serviced, kw_only=True):
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
 
+class ExemplarSearch(OfTrace, kw_only=True):
+    """GET /api/metrics/exemplars."""
+
+    name: Annotated[list[str], text] = []
+
+
+class TraceExemplars(Paged, kw_only=True):
+    """GET /api/traces/{trace_id}/exemplars."""
+
+
 class AttributeSearch(Serviced, kw_only=True):
     """GET /api/attributes."""
 

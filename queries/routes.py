@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from exporter.errors import Unavailable
 from queries.asking import Endpoint, Promoted
-from queries.endpoints import attributes, logs, metrics, openapi, services, tails, traces
+from queries.endpoints import attributes, exemplars, logs, metrics, openapi, services, tails, traces
 from queries.errors import NotFound, QueryError, QueryTimeout, shape
 from queries.formats import respond
 from queries.tails import Tails
@@ -21,6 +21,7 @@ _DATA: tuple[Endpoint, ...] = (
     *logs.ENDPOINTS,
     *tails.ENDPOINTS,
     *metrics.ENDPOINTS,
+    *exemplars.ENDPOINTS,
     *services.ENDPOINTS,
     *attributes.ENDPOINTS,
 )

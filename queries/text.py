@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from queries import answers, text_records
+from queries import answers, answers_metrics, text_records
 from queries.text_cells import Style, wrapped
 from queries.text_closing import closing
 from queries.text_series import series
@@ -17,6 +17,7 @@ _DRAWINGS: dict[type[Struct], Lines] = {
     answers.Span: text_records.spans,
     answers.Log: text_records.logs,
     answers.Metric: text_records.metrics,
+    answers_metrics.MetricExemplar: text_records.exemplars,
 }
 
 

@@ -14,6 +14,7 @@ from queries.text_tables import title
 _TRY = "/api/services?since=24h&format=text says what has sent here, and when"
 _TRY_OF = {
     "series": "/api/metrics?format=text lists the metrics that there are",
+    "exemplars": "/api/metrics?format=text lists the metrics that there are",
     "services": "senders POST OTLP to /v1/traces, /v1/logs and /v1/metrics",
 }
 _ADJUSTED = "Adjusted for sampling: a span counts as many as its tracestate says that it stands for."

@@ -113,52 +113,50 @@ MINUTES = "".join(
 
 SOUND = DIMENSIONS + SPANS + ROLLUP + LOGS + POINTS + ATTRIBUTES + LEDGER + DUE + MINUTES
 
-DAMAGE: dict[str, set[str]] = (
-    {
-        "DELETE FROM otel_resources_dim WHERE resource_id = 2": {"spans-miss-dimensions", "resource-attributes-dangle"},
-        "UPDATE otel_spans_fact SET series_id = 99 WHERE span_id = 3": {"spans-miss-dimensions"},
-        "UPDATE otel_logs_fact SET resource_id = 99": {"logs-miss-dimensions"},
-        "UPDATE otel_logs_fact SET series_id = 99 WHERE log_id = 2": {"logs-miss-dimensions"},
-        "DELETE FROM otel_metrics_dim WHERE metric_id = 5": {"points-miss-metric", "series-miss-dimensions"},
-        "UPDATE otel_metrics_data_points_number SET series_id = 99 WHERE series_id = 2": {"points-miss-metric"},
-        "UPDATE otel_metrics_data_points_summary SET series_id = 3": {"points-miss-metric"},
-        "UPDATE otel_span_series_dim SET scope_id = 99 WHERE series_id = 3": {"series-miss-dimensions"},
-        "UPDATE otel_log_series_dim SET scope_id = 99": {"series-miss-dimensions"},
-        "UPDATE otel_metric_series_dim SET resource_id = 99": {"series-miss-dimensions"},
-        "UPDATE otel_span_events SET start_time_unix_nano = start_time_unix_nano + 1": {"events-miss-span"},
-        "UPDATE otel_span_links SET span_id = 9": {"events-miss-span"},
-        "DELETE FROM otel_metrics_data_points_histogram": {"exemplars-miss-point"},
-        "UPDATE otel_exemplars SET series_id = 5 WHERE series_id = 1": {"exemplars-miss-point"},
-        "UPDATE otel_spans_fact SET span_id = 0 WHERE span_id = 3": {"spans-lack-identity"},
-        "UPDATE otel_logs_fact SET has_trace = false": {"logs-contradict-themselves"},
-        "UPDATE otel_logs_fact SET trace_key = '00000000-0000-0000-0000-000000000000' WHERE has_trace": {
-            "logs-contradict-themselves"
-        },
-        "UPDATE otel_logs_fact SET body = 'text', body_other = '5'": {"logs-contradict-themselves"},
-        "UPDATE otel_metrics_data_points_number SET value_double = 1": {"points-contradict-themselves"},
-        "UPDATE otel_metrics_data_points_histogram SET bucket_counts_wide = '{1}'": {"points-contradict-themselves"},
-        "UPDATE otel_metrics_data_points_exp_histogram SET negative_bucket_counts = '{1}'": {
-            "points-contradict-themselves"
-        },
-        "UPDATE otel_exemplars SET value_int = 1": {"points-contradict-themselves"},
-        "DELETE FROM attribute_keys WHERE key = 'method'": {"metric-series-attributes-dangle"},
-        "INSERT INTO otel_resource_attrs_bytes VALUES (3, 1, 'x')": {"resource-attributes-dangle"},
-        "INSERT INTO otel_scope_attrs_double VALUES (2, 3, 1)": {"scope-attributes-dangle"},
-        "UPDATE otel_span_series_attrs_int SET key_id = 3": {"span-series-attributes-dangle"},
-        "UPDATE otel_log_series_dim SET attributes = '{}'": {"log-series-attributes-dangle"},
-        "UPDATE otel_ingest_ledger SET stored = 5": {"ledger-loses-count"},
-        "UPDATE otel_ingest_totals SET received = 5": {"ledger-loses-count"},
-        "DELETE FROM otel_traces WHERE has_root": {"rollup-differs"},
-        "UPDATE otel_traces SET is_split = NULL": {"split-traces-unmarked"},
-        "DELETE FROM otel_due_minutes WHERE signal = 'spans'": {"operations-differ"},
-        "DELETE FROM otel_due_minutes WHERE signal = 'logs'": {"log-counts-differ"},
-        f"INSERT INTO otel_edge_minutes VALUES ({T + DAY + HOUR}, {T + DAY}, 1, 2, 1, 0, false, '{{1}}', '{{1}}')": set(),
-        f"INSERT INTO otel_edge_minutes VALUES ({T + DAY + HOUR}, {T + DAY + HOUR}, 1, 2, 1, 0, false, '{{1}}', '{{1}}')": {
-            "edges-differ"
-        },
-        "UPDATE otel_spans_fact SET trace_state = 'ot=th:8' WHERE span_id = 6": {"operations-differ", "edges-differ"},
-    }
-    | {
+DAMAGE: dict[str, set[str]] = {
+    "DELETE FROM otel_resources_dim WHERE resource_id = 2": {"spans-miss-dimensions", "resource-attributes-dangle"},
+    "UPDATE otel_spans_fact SET series_id = 99 WHERE span_id = 3": {"spans-miss-dimensions"},
+    "UPDATE otel_logs_fact SET resource_id = 99": {"logs-miss-dimensions"},
+    "UPDATE otel_logs_fact SET series_id = 99 WHERE log_id = 2": {"logs-miss-dimensions"},
+    "DELETE FROM otel_metrics_dim WHERE metric_id = 5": {"points-miss-metric", "series-miss-dimensions"},
+    "UPDATE otel_metrics_data_points_number SET series_id = 99 WHERE series_id = 2": {"points-miss-metric"},
+    "UPDATE otel_metrics_data_points_summary SET series_id = 3": {"points-miss-metric"},
+    "UPDATE otel_span_series_dim SET scope_id = 99 WHERE series_id = 3": {"series-miss-dimensions"},
+    "UPDATE otel_log_series_dim SET scope_id = 99": {"series-miss-dimensions"},
+    "UPDATE otel_metric_series_dim SET resource_id = 99": {"series-miss-dimensions"},
+    "UPDATE otel_span_events SET start_time_unix_nano = start_time_unix_nano + 1": {"events-miss-span"},
+    "UPDATE otel_span_links SET span_id = 9": {"events-miss-span"},
+    "DELETE FROM otel_metrics_data_points_histogram": {"exemplars-miss-point"},
+    "UPDATE otel_exemplars SET series_id = 5 WHERE series_id = 1": {"exemplars-miss-point"},
+    "UPDATE otel_spans_fact SET span_id = 0 WHERE span_id = 3": {"spans-lack-identity"},
+    "UPDATE otel_logs_fact SET has_trace = false": {"logs-contradict-themselves"},
+    "UPDATE otel_logs_fact SET trace_key = '00000000-0000-0000-0000-000000000000' WHERE has_trace": {
+        "logs-contradict-themselves"
+    },
+    "UPDATE otel_logs_fact SET body = 'text', body_other = '5'": {"logs-contradict-themselves"},
+    "UPDATE otel_metrics_data_points_number SET value_double = 1": {"points-contradict-themselves"},
+    "UPDATE otel_metrics_data_points_histogram SET bucket_counts_wide = '{1}'": {"points-contradict-themselves"},
+    "UPDATE otel_metrics_data_points_exp_histogram SET negative_bucket_counts = '{1}'": {
+        "points-contradict-themselves"
+    },
+    "UPDATE otel_exemplars SET value_int = 1": {"points-contradict-themselves"},
+    "DELETE FROM attribute_keys WHERE key = 'method'": {"metric-series-attributes-dangle"},
+    "INSERT INTO otel_resource_attrs_bytes VALUES (3, 1, 'x')": {"resource-attributes-dangle"},
+    "INSERT INTO otel_scope_attrs_double VALUES (2, 3, 1)": {"scope-attributes-dangle"},
+    "UPDATE otel_span_series_attrs_int SET key_id = 3": {"span-series-attributes-dangle"},
+    "UPDATE otel_log_series_dim SET attributes = '{}'": {"log-series-attributes-dangle"},
+    "UPDATE otel_ingest_ledger SET stored = 5": {"ledger-loses-count"},
+    "UPDATE otel_ingest_totals SET received = 5": {"ledger-loses-count"},
+    "DELETE FROM otel_traces WHERE has_root": {"rollup-differs"},
+    "UPDATE otel_traces SET is_split = NULL": {"split-traces-unmarked"},
+    "DELETE FROM otel_due_minutes WHERE signal = 'spans'": {"operations-differ"},
+    "DELETE FROM otel_due_minutes WHERE signal = 'logs'": {"log-counts-differ"},
+    f"INSERT INTO otel_edge_minutes VALUES ({T + DAY + HOUR}, {T + DAY}, 1, 2, 1, 0, false, '{{1}}', '{{1}}')": set(),
+    f"INSERT INTO otel_edge_minutes VALUES ({T + DAY + HOUR}, {T + DAY + HOUR}, 1, 2, 1, 0, false, '{{1}}', '{{1}}')": {
+        "edges-differ"
+    },
+    "UPDATE otel_spans_fact SET trace_state = 'ot=th:8' WHERE span_id = 6": {"operations-differ", "edges-differ"},
+    **{
         f"UPDATE otel_{kind}_minutes SET {change}": {f"{kind}s-differ"}
         for kind in ("operation", "edge")
         for change in (
@@ -169,25 +167,24 @@ DAMAGE: dict[str, set[str]] = (
             "adjusted_counts = '{3}'",
             "adjusted_counts = NULL",
         )
-    }
-    | {
-        f"UPDATE otel_traces SET {change}": {"rollup-differs"}
-        for change in (
-            "hour_unix_nano = hour_unix_nano + 1",
-            "start_time_unix_nano = start_time_unix_nano - 1",
-            "end_time_unix_nano = end_time_unix_nano + 1",
-            "root_start_time_unix_nano = 0",
-            "root_span_id = 77",
-            "root_series_id = 3",
-            "root_resource_id = 3",
-            "span_count = span_count + 1",
-            "error_count = 0",
-            "has_root = NOT has_root",
-            "resource_ids = '{1, 1}'",
-            "resource_ids = '{}'",
-        )
-    }
-)
+    },
+} | {
+    f"UPDATE otel_traces SET {change}": {"rollup-differs"}
+    for change in (
+        "hour_unix_nano = hour_unix_nano + 1",
+        "start_time_unix_nano = start_time_unix_nano - 1",
+        "end_time_unix_nano = end_time_unix_nano + 1",
+        "root_start_time_unix_nano = 0",
+        "root_span_id = 77",
+        "root_series_id = 3",
+        "root_resource_id = 3",
+        "span_count = span_count + 1",
+        "error_count = 0",
+        "has_root = NOT has_root",
+        "resource_ids = '{1, 1}'",
+        "resource_ids = '{}'",
+    )
+}
 """A statement that does damage -> the checks that notice."""
 
 
