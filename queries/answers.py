@@ -377,7 +377,7 @@ class Service(Struct):
 
 
 class ServiceList(WindowedPage):
-    """GET /api/services; with `adjusted` a span counts as many as it stands for."""
+    """GET /api/services; with `adjusted` a span counts for as many as it stands for."""
 
     records: ClassVar[str] = "services"
     services: list[Service]

@@ -9,7 +9,7 @@ from queries.answers import Count, Name, WindowedPage
 
 class Calls(Struct, kw_only=True):
     """How many there were, per second of the window too, how many failed, and how long so many of a hundred took at
-    most: 4.4 % off at most. With `adjusted` a span counts as many as it stands for, in each of them."""
+    most: 4.4 % off at most. With `adjusted` a span counts for as many as it stands for, in each of them."""
 
     calls: Count
     rate: float

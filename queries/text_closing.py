@@ -17,7 +17,7 @@ _TRY_OF = {
     "exemplars": "/api/metrics?format=text lists the metrics that there are",
     "services": "senders POST OTLP to /v1/traces, /v1/logs and /v1/metrics",
 }
-_ADJUSTED = "Adjusted for sampling: a span counts as many as its tracestate says that it stands for."
+_ADJUSTED = "Adjusted for sampling: a span counts for as many as its tracestate says it stands for."
 _NEXT = "-Gd cursor="
 """Options of curl that append to the query of any URL before them, however that is quoted."""
 
