@@ -114,7 +114,7 @@ class Span(Struct):
     scope_name: str | None
     scope_version: str | None
     trace_state: str | None
-    adjusted_count: float
+    adjusted_count: Count
     flags: int
     dropped_attributes_count: int
     dropped_events_count: int

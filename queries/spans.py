@@ -38,7 +38,7 @@ class Span(Struct):
     scope: Scope
     filed_unix_nano: int
     sent_unix_nano: int | None
-    adjusted_count: float
+    adjusted_count: answers.Count
 
     @property
     def duration_nano(self) -> int:
@@ -213,7 +213,7 @@ def _span(
         series.scope,
         filed,
         None if sent is None else stored.unsigned(sent),
-        float(row["adjusted_count"] or 1),
+        1 if row["adjusted_count"] is None else float(row["adjusted_count"]),
     )
 
 

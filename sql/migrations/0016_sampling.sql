@@ -54,14 +54,13 @@ BEGIN
             otel_minute(s.start_time_unix_nano) AS minute, s.resource_id, s.series_id,
             otel_duration_bucket(otel_duration(
                 coalesce(s.sent_start_time_unix_nano, s.start_time_unix_nano), s.end_time_unix_nano)) AS bucket,
-            count(*)::int AS calls, (count(*) FILTER (WHERE s.status_code_id = 2))::int AS errors,
-            sum(otel_adjusted_count(s.trace_state) - 1) AS more_calls,
-            sum(otel_adjusted_count(s.trace_state) - 1) FILTER (WHERE s.status_code_id = 2) AS more_errors
+            otel_adjusted_count(s.trace_state) - 1 AS more,
+            count(*)::int AS calls, (count(*) FILTER (WHERE s.status_code_id = 2))::int AS errors
         FROM otel_spans_fact AS s
         WHERE s.start_time_unix_nano >= low AND s.start_time_unix_nano < high
             AND (of_resources IS NULL OR s.resource_id = ANY (of_resources)
                 AND s.start_time_unix_nano / 1000000000 BETWEEN low / 1000000000 AND high / 1000000000)
-        GROUP BY 1, 2, 3, 4
+        GROUP BY 1, 2, 3, 4, 5
     ),
     services AS MATERIALIZED (
         SELECT r.resource_id, min(r.resource_id) OVER (PARTITION BY r.service_name, r.service_namespace) AS service
@@ -76,7 +75,7 @@ BEGIN
     counted AS (
         SELECT seen.minute, r.service, o.operation, seen.bucket, min(seen.resource_id) AS resource_id,
             min(seen.series_id) AS series_id, sum(seen.calls)::int AS calls, sum(seen.errors)::int AS errors,
-            sum(seen.more_calls) AS more_calls, sum(seen.more_errors) AS more_errors
+            sum(seen.calls * seen.more) AS more_calls, sum(seen.errors * seen.more) AS more_errors
         FROM seen
         JOIN services AS r ON r.resource_id = seen.resource_id
         JOIN operations AS o ON o.series_id = seen.series_id

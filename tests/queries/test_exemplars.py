@@ -257,3 +257,9 @@ async def trace_of(database_url: str, number: int) -> bytes:
         return bytes.fromhex(await connection.fetchval("SELECT md5($1)", str(number)))
     finally:
         await connection.close()
+
+
+def test_the_view_finds_a_trace_by_index(database_url: str) -> None:
+    asked = "EXPLAIN SELECT metric_name, value FROM v_otel_exemplars WHERE trace_key = md5('5')::uuid"
+    plan = "\n".join(row["QUERY PLAN"] for row in ask(database_url, asked, given=STORED))
+    assert "otel_exemplars_p20260102t00_trace_id_idx" in plan and "Seq Scan on otel_exemplars" not in plan
