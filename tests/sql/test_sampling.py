@@ -1,6 +1,8 @@
 """Adjusted counts: what a tracestate says, the view's column, and the migration that brings them to minutes."""
 
 import asyncio
+import re
+import time
 from decimal import Decimal
 from fractions import Fraction
 from random import Random
@@ -14,10 +16,12 @@ from exporter.minutes import AT_ONCE, Minutes
 from exporter.partitions import Partitions
 from sql import scripts
 from tests.conftest import database_of
+from tests.house.source import ROOT
 from tests.queries.sampling_oracle import adjusted_count, random_trace_state
 from tests.sql.rows import DAY, DIMENSIONS, TRACE, T, ask, span
 
 MINUTE = 60_000_000_000
+NOW = time.time_ns()
 EXAMPLES = {
     "ot=th:0": 1,
     "ot=th:8": 2,
@@ -126,3 +130,15 @@ def test_what_is_stored_is_adjusted_after_the_migration(server_url: str) -> None
     asyncio.run(execute(f"CREATE DATABASE {name}"))
     asyncio.run(session(name))
     asyncio.run(execute(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def test_what_the_documentation_shows(database_url: str) -> None:
+    page = (ROOT / "docs/sampling.md").read_text()
+    shown = re.findall(r"^\| `(ot=th:\w+)` \| .* \| (\d+) \|$", page, re.MULTILINE)
+    assert len(shown) > 1
+    assert counted(database_url, [text for text, _ in shown]) == [Fraction(count) for _, count in shown]
+    (statement,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    given = f"{DIMENSIONS} SELECT otel_create_partitions('spans', ARRAY[{NOW}], {DAY});"
+    given += span(1, NOW, NOW + 1, trace_state="ot=th:8", status_code_id=2) + span(2, NOW, NOW + 1)
+    (row,) = ask(database_url, statement, given=given)
+    assert row == {"service_name": "api", "spans": 3, "errors": 2}
