@@ -12,6 +12,8 @@ Attributes = dict[str, Any]
 """Attributes by key: string, int, double, bool, array or map; bytes are {"bytesValue": base64}."""
 Number = float | str | None
 """A number; "NaN", "Infinity" and "-Infinity" are strings."""
+Count = int | float
+"""How many there are; with `adjusted` an estimate, which has fractions."""
 Name = str | int
 """The name of an enum's number; the number where the protocol has no name for it."""
 
@@ -85,7 +87,10 @@ class Link(Struct):
 
 
 class Span(Struct):
-    """A span; `start_time_unix_nano` is what it is filed under, `sent_time_unix_nano` its own where that differs."""
+    """A span; `start_time_unix_nano` is what it is filed under, `sent_time_unix_nano` its own where that differs.
+
+    `adjusted_count` is how many spans it stands for, as its `trace_state` tells (ot=th:); 1 where that does not.
+    """
 
     trace_id: str
     span_id: str
@@ -109,6 +114,7 @@ class Span(Struct):
     scope_name: str | None
     scope_version: str | None
     trace_state: str | None
+    adjusted_count: Count
     flags: int
     dropped_attributes_count: int
     dropped_events_count: int
@@ -159,10 +165,12 @@ class Scope(Struct):
 
 
 class WholeTrace(Trace):
-    """GET /api/traces/{trace_id}: spans in the order of their tree, resources and scopes once each."""
+    """GET /api/traces/{trace_id}: spans in the order of their tree, resources and scopes once each; `metric_count` is
+    how many metrics have exemplars of it."""
 
     records: ClassVar[str] = "spans"
     has_more: bool
+    metric_count: int
     spans: list[SpanInTree]
     resources: list[Resource]
     scopes: list[Scope]
@@ -364,12 +372,13 @@ class Service(Struct):
     service_name: str
     service_namespace: str | None
     last_seen: datetime
-    span_count: int | None
+    span_count: Count | None
     log_count: int | None
 
 
 class ServiceList(WindowedPage):
-    """GET /api/services."""
+    """GET /api/services; with `adjusted` a span counts for as many as it stands for."""
 
     records: ClassVar[str] = "services"
     services: list[Service]
+    adjusted: bool

@@ -25,6 +25,38 @@ class SeriesList(answers.PointList):
     step: int | None
 
 
+class MetricExemplar(Struct):
+    """An exemplar with its metric; `time_unix_nano` and `attributes` are those of its data point."""
+
+    metric_name: str
+    metric_type: answers.Name
+    unit: str | None
+    service_name: str
+    service_namespace: str | None
+    attributes: answers.Attributes
+    time_unix_nano: int
+    exemplar_time_unix_nano: int
+    value: answers.Number
+    filtered_attributes: answers.Attributes
+    trace_id: str | None
+    span_id: str | None
+
+
+class ExemplarList(answers.WindowedPage):
+    """GET /api/metrics/exemplars."""
+
+    records: ClassVar[str] = "exemplars"
+    exemplars: list[MetricExemplar]
+
+
+class TraceExemplars(answers.Page):
+    """GET /api/traces/{trace_id}/exemplars."""
+
+    records: ClassVar[str] = "exemplars"
+    trace_id: str
+    exemplars: list[MetricExemplar]
+
+
 class LabelList(answers.WindowedPage):
     """GET /api/metrics/{name}/labels: the keys of the points' attributes (`labels`), or one key's `values`."""
 

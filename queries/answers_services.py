@@ -4,16 +4,16 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from queries.answers import Name, WindowedPage
+from queries.answers import Count, Name, WindowedPage
 
 
 class Calls(Struct, kw_only=True):
     """How many there were, per second of the window too, how many failed, and how long so many of a hundred took at
-    most: 4.4 % off at most."""
+    most: 4.4 % off at most. With `adjusted` a span counts for as many as it stands for, in each of them."""
 
-    calls: int
+    calls: Count
     rate: float
-    errors: int
+    errors: Count
     error_share: float
     p50_nanos: int
     p95_nanos: int
@@ -34,6 +34,7 @@ class OperationList(WindowedPage, kw_only=True):
     records: ClassVar[str] = "operations"
     operations: list[Operation]
     complete: bool
+    adjusted: bool
 
 
 class Node(Struct):
@@ -41,7 +42,7 @@ class Node(Struct):
 
     service_name: str
     service_namespace: str | None
-    span_count: int | None
+    span_count: Count | None
 
 
 class Edge(Calls):
@@ -62,3 +63,4 @@ class Graph(WindowedPage, kw_only=True):
     nodes: list[Node]
     edges: list[Edge]
     complete: bool
+    adjusted: bool

@@ -85,6 +85,10 @@ PARAMETERS: Final = MappingProxyType(
         ),
         "cursor": Described("`next_cursor` of the page before, as it is; it holds the window too.", "lKZ0cmFjZXPPGOpz"),
         "count": Described("`total` is counted to the end, however long that takes.", "exact"),
+        "adjusted": Described(
+            "A span counts for as many as it stands for, where its tracestate tells how it was sampled (`ot=th:`).",
+            "true",
+        ),
         "format": Described("The form of the answer; without it the Accept header says.", "text"),
         "width": Described("How many columns text may take.", "120"),
         "color": Described("Whether text is coloured.", "always"),

@@ -1,16 +1,16 @@
 """The graph of services: which calls which or sends it messages, how often, with what result, how fast."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import NamedTuple
 
 from exporter.otlp.records import SPANS
 from queries import answers_services, dimensions, services, stored
 from queries.database import Connection, ReadDatabase
-from queries.minutes import MINUTE_NANO, Minutes, Tally
+from queries.minutes import MINUTE_NANO, Minutes, Tally, shown, statement
 from queries.operations import rates
 from queries.pages import Row
 from queries.params import GraphSearch, Window
-from sql import query
 
 CALL, MESSAGE = "call", "message"
 
@@ -32,10 +32,13 @@ async def find(
         # A client's span may begin an hour before the server's, or a minute after it, as otel_count_edges() has it.
         minutes = await Minutes.of(connection, SPANS, window, 60 * MINUTE_NANO, MINUTE_NANO)
         rows = await minutes.count(
-            connection, _statement("count-edges"), lambda part: (*part, ids, *minutes.window, minutes.anew)
+            connection,
+            _statement("count-edges", asked.adjusted),
+            lambda part: (*part, ids, *minutes.window, minutes.anew),
         )
-        rows += await connection.fetch(_statement("match-edge-minutes"), *minutes.whole, ids, minutes.counted)
-        counts = await services.count(connection, SPANS, window)
+        stored_rows = _statement("match-edge-minutes", asked.adjusted)
+        rows += await connection.fetch(stored_rows, *minutes.whole, ids, minutes.counted)
+        counts = await services.count(connection, SPANS, window, adjusted=asked.adjusted)
         named = await _named(connection, {*(counts or ()), *(ids or ())})
     tallies = _tallies(rows)
     ends = {end for edge in tallies for end in edge[:2]}
@@ -43,7 +46,7 @@ async def find(
     spans = None if counts is None else _sums((named[id_], number) for id_, (number, _) in counts.items())
     return (
         [
-            answers_services.Node(*node, None if spans is None else spans.get(node, 0))
+            answers_services.Node(*node, None if spans is None else shown(spans.get(node, 0)))
             for node in sorted(nodes, key=_order)
         ],
         _shown(tallies, window),
@@ -51,8 +54,8 @@ async def find(
     )
 
 
-def _statement(matches: str) -> str:
-    return query("reading_minutes", "sum-edges").replace("__matches__", f"({query('reading_minutes', matches)})")
+def _statement(matches: str, adjusted: bool) -> str:
+    return statement(matches, "sum-edges", "adjust-edges" if adjusted else None)
 
 
 async def _named(connection: Connection, ids: Iterable[int]) -> dict[int, _Service]:
@@ -60,8 +63,8 @@ async def _named(connection: Connection, ids: Iterable[int]) -> dict[int, _Servi
     return {id_: _Service(service.name, service.namespace) for id_, service in found.items()}
 
 
-def _sums(counts: Iterable[tuple[_Service, int]]) -> dict[_Service, int]:
-    found: dict[_Service, int] = {}
+def _sums(counts: Iterable[tuple[_Service, int | Decimal]]) -> dict[_Service, int | Decimal]:
+    found: dict[_Service, int | Decimal] = {}
     for service, number in counts:
         found[service] = found.get(service, 0) + number
     return found

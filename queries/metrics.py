@@ -14,7 +14,7 @@ from queries.answers_metrics import SeriesList
 from queries.database import Connection
 from queries.filters import ATTR, PAGE, Match, on_attributes
 from queries.pages import Request, Row, Source, Total
-from queries.params import ALL_TIME, LabelSearch, MetricSearch, PointSearch, Window
+from queries.params import ALL_TIME, ExemplarSearch, LabelSearch, MetricSearch, PointSearch, Window
 from queries.points import TABLES, Point
 from queries.selecting import resource_ids, scope_ids
 from sql import query
@@ -41,7 +41,7 @@ class Selection(Struct):
         return Match(" UNION ALL ".join(text.replace("__table__", t) for t in self.tables), (self.series,), PAGE)
 
 
-async def select(connection: Connection, asked: PointSearch | LabelSearch) -> Selection:
+async def select(connection: Connection, asked: PointSearch | LabelSearch | ExemplarSearch) -> Selection:
     """Which points a search asks for."""
     every = sorted({table.name for table in TABLES.values()})
     filters = asked.filters_on(ATTR)

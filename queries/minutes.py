@@ -4,6 +4,7 @@ Source: sql/migrations/0010_minutes.sql; docs/decisions/0012-minutes.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from time import monotonic
 from typing import Final
 
@@ -92,28 +93,46 @@ def window_of(asked: Windowed) -> Window:
     return used if asked.start_time is not None else Window(_floor(used.start), used.end)
 
 
+def statement(matches: str, totals: str, adjust: str | None) -> str:
+    """The statement `totals` of what the statement `matches` finds; with `adjust`, which makes of the spans that are
+    stored those that they stand for."""
+    text = query("reading_minutes", matches)
+    if adjust is not None:
+        text = query("reading_minutes", adjust).replace("__matches__", f"({text})")
+    whole = query("reading_minutes", totals).replace("__matches__", f"({text})")
+    return whole.replace("__number__", "bigint" if adjust is None else "numeric")
+
+
+def shown(count: int | Decimal) -> float:
+    """A count as answers have it: adjusted ones have fractions."""
+    return count if isinstance(count, int) else float(count)
+
+
 class Tally(Struct):
-    """Calls, failed ones among them, and how many took how long, by the buckets of otel_duration_bucket()."""
+    """Calls, failed ones among them, and how many took how long, by the buckets of otel_duration_bucket(). Adjusted
+    ones have fractions, and no bucket that has any has less than one."""
 
-    errors: int = 0
-    buckets: dict[int, int] = {}
+    errors: int | Decimal = 0
+    buckets: dict[int, int | Decimal] = {}
 
-    def add(self, errors: int, buckets: Iterable[int], counts: Iterable[int]) -> None:
+    def add(self, errors: int | Decimal, buckets: Iterable[int], counts: Iterable[int | Decimal]) -> None:
         """Add what a row says."""
         self.errors += errors
         for bucket, count in zip(buckets, counts, strict=True):
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
     @property
-    def calls(self) -> int:
+    def calls(self) -> int | Decimal:
         """How many there are in all."""
         return sum(self.buckets.values())
 
     def percentile(self, percent: int) -> int:
         """How long so many of a hundred calls took at most, in nanoseconds: within 4.4 %, as wide as a bucket is."""
-        rank = max(1, -(-percent * self.calls // 100))
+        wanted = percent * self.calls
+        rank = min(self.calls, max(1, wanted // 100 + (wanted % 100 > 0)))
         for bucket, count in sorted(self.buckets.items()):
             if rank <= count:
-                return round(2 ** ((bucket - 1 + (rank - 0.5) / count) / _BUCKETS_PER_DOUBLING)) if bucket else 0
+                place = max(0.0, (float(rank) - 0.5) / float(count))
+                return round(2 ** ((bucket - 1 + place) / _BUCKETS_PER_DOUBLING)) if bucket else 0
             rank -= count
         return 0

@@ -174,7 +174,7 @@ def _parameter(name: str, place: str, schema: Json) -> Json:
     text, typed = descriptions.PARAMETERS[name]
     if typed not in (allowed := schema.get("enum", [typed])):
         typed = allowed[0]
-    examples = {"array": [typed], "integer": int(typed) if typed.isdigit() else None}
+    examples = {"array": [typed], "boolean": typed == "true", "integer": int(typed) if typed.isdigit() else None}
     example = examples.get(schema.get("type", ""), typed)
     return {"name": name, "in": place, "description": text, "schema": schema, "example": example}
 

@@ -5,10 +5,9 @@ from typing import Any
 from exporter.otlp.records import SPANS
 from queries import answers_services, services, spans, stored
 from queries.database import ReadDatabase
-from queries.minutes import Minutes, Tally
+from queries.minutes import Minutes, Tally, shown, statement
 from queries.params import OperationSearch, Window
 from queries.values import KINDS
-from sql import query
 
 
 async def find(
@@ -21,9 +20,12 @@ async def find(
         given = ids, stored.escaped(asked.name), asked.kind or None
         minutes = await Minutes.of(connection, SPANS, window)
         rows = await minutes.count(
-            connection, _statement("count-operations"), lambda part: (*minutes.clipped(part), *given)
+            connection,
+            _statement("count-operations", asked.adjusted),
+            lambda part: (*minutes.clipped(part), *given),
         )
-        rows += await connection.fetch(_statement("match-operation-minutes"), *minutes.whole, *given, minutes.counted)
+        stored_rows = _statement("match-operation-minutes", asked.adjusted)
+        rows += await connection.fetch(stored_rows, *minutes.whole, *given, minutes.counted)
     for row in rows:
         tally = tallies.setdefault((stored.text(row["name"]), row["kind_id"]), Tally())
         tally.add(row["errors"], row["buckets"], row["counts"])
@@ -34,19 +36,18 @@ async def find(
     return sorted(found, key=lambda o: (-o.calls, o.name, str(o.kind))), minutes.is_complete
 
 
-def _statement(matches: str) -> str:
-    text = query("reading_minutes", matches)
-    return query("reading_minutes", "sum-operations").replace("__matches__", f"({text})")
+def _statement(matches: str, adjusted: bool) -> str:
+    return statement(matches, "sum-operations", "adjust-operations" if adjusted else None)
 
 
 def rates(tally: Tally, window: Window) -> dict[str, Any]:
     """The fields of answers_services.Calls."""
     calls = tally.calls
     return {
-        "calls": calls,
-        "rate": calls / ((window.end - window.start) / 1e9),
-        "errors": tally.errors,
-        "error_share": tally.errors / calls,
+        "calls": shown(calls),
+        "rate": float(calls) / ((window.end - window.start) / 1e9),
+        "errors": shown(tally.errors),
+        "error_share": float(tally.errors / calls),
         "p50_nanos": tally.percentile(50),
         "p95_nanos": tally.percentile(95),
         "p99_nanos": tally.percentile(99),

@@ -24,6 +24,7 @@ from queries.values import (
     span_kind,
     span_status,
     text,
+    truth,
     whole,
 )
 
@@ -54,6 +55,12 @@ _NOT_OF_TAILS = dict.fromkeys(
     "a tail begins now and has no pages: leave out /tail for what was stored before",
 ) | dict.fromkeys(("width", "color"), "a tail is not drawn for a terminal")
 """What a search takes and a tail of the same does not -> what to do instead."""
+
+
+_NOT_OF_RECORDS = {
+    "adjusted": "a list has the spans that are stored, and total counts them: "
+    "/api/services/SERVICE/operations?adjusted=true says how many they stand for"
+}
 
 
 class Shown(Struct, kw_only=True):
@@ -139,6 +146,7 @@ class TraceSearch(Serviced, kw_only=True):
     min_duration: Annotated[int | None, duration] = None
     max_duration: Annotated[int | None, duration] = None
 
+    takes_no = _NOT_OF_RECORDS
     prefixes = (*Serviced.prefixes, EVENT)
 
 
@@ -153,6 +161,7 @@ class SpanSearch(OfTrace, kw_only=True):
     semantic_type: SemanticTypes = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
+    takes_no = _NOT_OF_RECORDS
     prefixes = (*OfTrace.prefixes, EVENT)
 
 
@@ -171,6 +180,7 @@ class TraceSpans(Paged, kw_only=True):
     semantic_type: SemanticTypes = []
     format: Annotated[str | None, one_of(JSON, NDJSON, TEXT, OTLP)] = None
 
+    takes_no = _NOT_OF_RECORDS
     prefixes = SpanSearch.prefixes
 
 
@@ -235,6 +245,16 @@ class ConfigSearch(Shown, kw_only=True):
     format: Annotated[str | None, one_of(JSON, TEXT)] = None
 
 
+class ExemplarSearch(OfTrace, kw_only=True):
+    """GET /api/metrics/exemplars."""
+
+    name: Annotated[list[str], text] = []
+
+
+class TraceExemplars(Paged, kw_only=True):
+    """GET /api/traces/{trace_id}/exemplars."""
+
+
 class AttributeSearch(Serviced, kw_only=True):
     """GET /api/attributes."""
 
@@ -264,6 +284,7 @@ class ServiceSearch(Windowed, kw_only=True):
     """GET /api/services."""
 
     namespace: Annotated[list[str], text] = []
+    adjusted: Annotated[bool, truth] = False
 
 
 class OperationSearch(Windowed, kw_only=True):
@@ -272,10 +293,13 @@ class OperationSearch(Windowed, kw_only=True):
     namespace: Annotated[list[str], text] = []
     name: Annotated[list[str], text] = []
     kind: Annotated[list[int], span_kind] = []
+    adjusted: Annotated[bool, truth] = False
 
 
 class GraphSearch(Serviced, kw_only=True):
     """GET /api/services/graph."""
+
+    adjusted: Annotated[bool, truth] = False
 
     prefixes = ()
 

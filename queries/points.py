@@ -101,7 +101,7 @@ async def load(connection: Connection, keys: Sequence[Row]) -> list[Point]:
             rows[_key(row)] = row
         if table is not columns.SUMMARY:
             for row in await _fetch(connection, columns.EXEMPLARS, found, "p.ordinal"):
-                exemplars.setdefault(_key(row), []).append(_stored_exemplar(row))
+                exemplars.setdefault(_key(row), []).append(stored_exemplar(row))
     return [_point(rows[_key(key)], series[key["series_id"]], exemplars.get(_key(key), [])) for key in keys]
 
 
@@ -179,7 +179,8 @@ _RECORDS = {
 }
 
 
-def _stored_exemplar(row: Row) -> r.Exemplar:
+def stored_exemplar(row: Row) -> r.Exemplar:
+    """The exemplar of a row of its table, as it was sent."""
     return r.Exemplar(
         stored.unsigned(row["exemplar_time_unix_nano"]),
         _value(row),

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from exporter.errors import Unavailable
 from queries.asking import Endpoint, Host
-from queries.endpoints import attributes, config, logs, metrics, openapi, services, storage, tails, traces
+from queries.endpoints import attributes, config, exemplars, logs, metrics, openapi, services, storage, tails, traces
 from queries.errors import NotFound, QueryError, QueryTimeout, shape
 from queries.formats import respond
 from queries.tails import Tails
@@ -21,6 +21,7 @@ _DATA: tuple[Endpoint, ...] = (
     *logs.ENDPOINTS,
     *tails.ENDPOINTS,
     *metrics.ENDPOINTS,
+    *exemplars.ENDPOINTS,
     *services.ENDPOINTS,
     *attributes.ENDPOINTS,
     *config.ENDPOINTS,

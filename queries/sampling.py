@@ -136,7 +136,7 @@ async def _by_resource(connection: Connection, found: Stored, signal: str) -> li
         return [
             await _sampled(connection, found, table, "sample-series", found.heap(table)[0] * each) for table in tables
         ]
-    if counts := await services.count(connection, signal, ALL_TIME, LIMIT_MS):
+    if counts := await services.count(connection, signal, ALL_TIME, limit_ms=LIMIT_MS):
         records = {id_: float(count) for id_, (count, _) in counts.items()}
         return [_Part(records, found.bytes(signal), True)]
     table = f"otel_{signal}_fact"

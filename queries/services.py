@@ -4,12 +4,14 @@ import difflib
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 from exporter.otlp.records import LOGS, SPANS
 from queries import answers, stored
 from queries.database import Connection, ReadDatabase, fetch_apart
 from queries.errors import NotFound
-from queries.minutes import Minutes
+from queries.minutes import Minutes, shown
 from queries.pages import Row
 from queries.params import ServiceSearch, Window
 from sql import query
@@ -36,7 +38,7 @@ async def catalogue(database: ReadDatabase, asked: ServiceSearch, window: Window
     async with database.reading(one_snapshot=True) as connection:
         statement = query("reading_dimensions", "list-services")
         services = await connection.fetch(statement, stored.escaped(asked.namespace))
-        spans = await count(connection, SPANS, window)
+        spans = await count(connection, SPANS, window, adjusted=asked.adjusted)
         logs = await count(connection, LOGS, window)
     return [
         answers.Service(
@@ -50,13 +52,16 @@ async def catalogue(database: ReadDatabase, asked: ServiceSearch, window: Window
     ]
 
 
-Counts = dict[int, tuple[int, int]]
+Counts = dict[int, tuple[int | Decimal, int]]
 """How many records there are by resource, and about when the last one was, unix nanoseconds."""
 
 
-async def count(connection: Connection, signal: str, window: Window, limit_ms: int | None = None) -> Counts | None:
-    """The records of a signal in a window, by one resource or more of their service; None where that takes too long:
-    counting records does, or adding up whole minutes takes more than `limit_ms`.
+async def count(
+    connection: Connection, signal: str, window: Window, *, adjusted: bool = False, limit_ms: int | None = None
+) -> Counts | None:
+    """The records of a signal in a window, by one resource or more of their service; with `adjusted` those that its
+    spans stand for. None where that takes too long: counting records does, or adding up whole minutes takes more than
+    `limit_ms`.
 
     Has to be asked in one snapshot.
     """
@@ -68,14 +73,15 @@ async def count(connection: Connection, signal: str, window: Window, limit_ms: i
         return text
 
     minutes = await Minutes.of(connection, signal, window)
-    rows = await minutes.count(connection, statement("count-records"), minutes.clipped)
+    counted, summed = ("count-adjusted-spans", "sum-adjusted-spans") if adjusted else ("count-records", "sum-records")
+    rows = await minutes.count(connection, statement(counted), minutes.clipped)
     if not minutes.is_complete:
         return None
-    whole = statement("sum-records"), *minutes.whole, minutes.counted
-    summed = await (connection.fetch(*whole) if limit_ms is None else fetch_apart(connection, limit_ms, *whole))
-    if summed is None:
+    whole = statement(summed), *minutes.whole, minutes.counted
+    sums = await (connection.fetch(*whole) if limit_ms is None else fetch_apart(connection, limit_ms, *whole))
+    if sums is None:
         return None
-    rows += summed
+    rows += sums
     found: Counts = {}
     for row in rows:
         records, latest = found.get(row["resource_id"], (0, 0))
@@ -83,8 +89,8 @@ async def count(connection: Connection, signal: str, window: Window, limit_ms: i
     return found
 
 
-def _sum(counts: Counts | None, resource_ids: list[int]) -> int | None:
-    return None if counts is None else sum(counts.get(id_, (0, 0))[0] for id_ in resource_ids)
+def _sum(counts: Counts | None, resource_ids: list[int]) -> Any:
+    return None if counts is None else shown(sum(counts.get(id_, (0, 0))[0] for id_ in resource_ids))
 
 
 def _last_seen(row: Row, *counts: Counts | None) -> datetime:

@@ -38,6 +38,7 @@ class Span(Struct):
     scope: Scope
     filed_unix_nano: int
     sent_unix_nano: int | None
+    adjusted_count: answers.Count
 
     @property
     def duration_nano(self) -> int:
@@ -85,6 +86,7 @@ class Span(Struct):
             self.scope.record.name or None,
             self.scope.record.version or None,
             record.trace_state or None,
+            self.adjusted_count,
             record.flags,
             record.dropped_attributes_count,
             record.dropped_events_count,
@@ -211,6 +213,7 @@ def _span(
         series.scope,
         filed,
         None if sent is None else stored.unsigned(sent),
+        1 if row["adjusted_count"] is None else float(row["adjusted_count"]),
     )
 
 

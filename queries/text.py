@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from queries import answers, text_records, text_storage
+from queries import answers, answers_metrics, text_records, text_storage
 from queries.answers_attributes import Attribute
 from queries.answers_config import Configuration
 from queries.answers_storage import Storage
@@ -22,6 +22,7 @@ _DRAWINGS: dict[type[Struct], Lines] = {
     answers.Log: text_records.logs,
     answers.Metric: text_records.metrics,
     Attribute: text_storage.attributes,
+    answers_metrics.MetricExemplar: text_records.exemplars,
 }
 _WHOLE: dict[type[Struct], Callable[[Any, Style], list[str]]] = {
     answers.WholeTrace: waterfall,
@@ -54,7 +55,8 @@ def _listed(content: Struct, style: Style) -> list[str]:
 
 def _told(content: Struct, records: Sequence[Any]) -> dict[str, Any]:
     """What an answer says that neither its records nor its last lines say again."""
-    names = [name for name in content.__struct_fields__ if name not in ("window", *answers.Page.__struct_fields__)]
+    said_below = ("window", "adjusted", *answers.Page.__struct_fields__)
+    names = [name for name in content.__struct_fields__ if name not in said_below]
     told = {name: getattr(content, name) for name in names if not hasattr(records[0], name)}
     return {name: found for name, found in told.items() if found is not records}
 

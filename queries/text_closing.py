@@ -14,8 +14,10 @@ from queries.text_tables import title
 _TRY = "/api/services?since=24h&format=text says what has sent here, and when"
 _TRY_OF = {
     "series": "/api/metrics?format=text lists the metrics that there are",
+    "exemplars": "/api/metrics?format=text lists the metrics that there are",
     "services": "senders POST OTLP to /v1/traces, /v1/logs and /v1/metrics",
 }
+_ADJUSTED = "Adjusted for sampling: a span counts for as many as its tracestate says it stands for."
 _NEXT = "-Gd cursor="
 """Options of curl that append to the query of any URL before them, however that is quoted."""
 
@@ -28,6 +30,8 @@ def closing(content: Struct, records: Sequence[Any], style: Style) -> list[str]:
     if not records:
         return wrapped(_nothing(content, name, when), style.width)
     lines = ["", *wrapped(f"{_count(content, records, name)}{when}", style.width)]
+    if getattr(content, "adjusted", False):
+        lines += wrapped(_ADJUSTED, style.width)
     cursor = getattr(content, "next_cursor", None)
     return lines if cursor is None else [*lines, *_next(cursor, style)]
 

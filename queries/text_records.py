@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from exporter.otlp.severity import SEVERITIES
 from queries import text_values as values
 from queries.answers import Log, Metric, Name, Span, Trace
+from queries.answers_metrics import MetricExemplar
 from queries.text_cells import BOLD, CYAN, RED, YELLOW, Cell, Style, clean, line, wrapped
 from queries.text_tables import WIDE, Column, Rest, table, with_details
 
@@ -106,6 +107,26 @@ def metrics(found: Sequence[Metric], style: Style) -> list[str]:
         Column("DESCRIPTION", [Cell(clean(metric.description or "")) for metric in found], least=12, rank=1),
     ]
     return table(columns, style)
+
+
+def exemplars(found: Sequence[MetricExemplar], style: Style) -> list[str]:
+    """Exemplars: of one trace with the ids of its spans, of several with those of the traces."""
+    ids = {one.trace_id for one in found}
+    id_name = "trace_id" if len(ids) > 1 or None in ids else "span_id"
+    columns = [
+        _times([one.time_unix_nano for one in found], style),
+        Column("METRIC", [Cell(clean(one.metric_name), CYAN) for one in found], least=_LEAST_NAME),
+        Column("VALUE", [Cell(values.quantity(one.value, one.unit)) for one in found], True),
+        _services([one.service_name for one in found])._replace(rank=1),
+        Column(id_name.replace("_", " ").upper(), [Cell(clean(getattr(one, id_name) or "")) for one in found]),
+    ]
+    head = [line([Cell(f"Trace {clean(found[0].trace_id or '')}", BOLD)], style)] if id_name == "span_id" else []
+    rest = Rest("ATTRIBUTES", 10, lambda room: [Cell(_attributes(one, room)) for one in found])
+    return [*head, *table(columns, style, rest)]
+
+
+def _attributes(one: MetricExemplar, room: int) -> str:
+    return with_details("", values.pairs({**one.attributes, **one.filtered_attributes}), room)
 
 
 def kind(metric_type: Name, temporality: Name | None, is_monotonic: bool | None) -> str:

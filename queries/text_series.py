@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from queries import text_values as values
 from queries.text_cells import BOLD, CYAN, MARK, Cell, Style, clean, line, wrapped
@@ -12,6 +13,7 @@ from queries.text_tables import Column, Rest, table
 _TELLING = ("service.instance.id", "k8s.pod.name", "host.name", "container.id", "process.pid")
 """Resource attributes that tell copies of a service apart."""
 _MOST_LABELS = 6
+_MOST_TRACES = 2
 _WHAT = {INCREASE: "increase from point to point", MEAN: "mean from point to point"}
 _SERVICE = "service.name"
 
@@ -54,7 +56,21 @@ def _group(group: Sequence[Any], style: Style) -> list[str]:
     )
     when = f"{_WHAT.get(what, what)}, {_when(min(times), max(times))}"
     about = wrapped("  ".join([when, *common]), style.width)
-    return [*_heading(group[0], style), *about, *table(columns, style, rest)]
+    below = wrapped(said, style.width) if (said := _exemplars(group)) else ()
+    return [*_heading(group[0], style), *about, *table(columns, style, rest), *below]
+
+
+def _exemplars(group: Sequence[Any]) -> str:
+    """Which traces the newest exemplars point at, and where to ask for all of them."""
+    points = sorted((point for one in group for point in one.data_points), key=lambda point: -point.time_unix_nano)
+    found = (exemplar.trace_id for point in points for exemplar in getattr(point, "exemplars", ()))
+    ids = list(dict.fromkeys(clean(trace_id) for trace_id in found if trace_id))
+    if not ids:
+        return ""
+    told = f"Exemplars of {'traces' if len(ids) > 1 else 'trace'} {', '.join(ids[:_MOST_TRACES])}"
+    more = f" and {len(ids) - _MOST_TRACES:,} more" if len(ids) > _MOST_TRACES else ""
+    name = quote(_of(group[0], "metric_name") or "", safe="", errors="replace")
+    return f"{told}{more}: /api/metrics/exemplars?name={name}&format=text"
 
 
 def _heading(one: Any, style: Style) -> list[str]:

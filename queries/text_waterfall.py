@@ -199,3 +199,6 @@ def _notes(trace: WholeTrace, marks: Sequence[str]) -> Iterator[str]:
         yield f"{_SKEWED}begins before its parent: the clocks of two machines differ"
     yield f"Attributes: /api/traces/{trace_id}/spans?format=text"
     yield f"Logs: /api/logs?trace_id={trace_id}&format=text"
+    if trace.metric_count:
+        found = values.counted(trace.metric_count, "metrics")
+        yield f"Exemplars of {found}: /api/traces/{trace_id}/exemplars?format=text"

@@ -162,7 +162,7 @@ def _merged(
 async def load(connection: Connection, trace_id: bytes) -> tuple[Trace, list[spans.Span]]:
     """A trace and its spans, earliest first, MAX_SPANS at most. Raises NotFound."""
     trace = await _find(connection, trace_id)
-    request = Request(_lasting(trace), None, 0, MAX_SPANS - 1, False)
+    request = Request(lasting(trace), None, 0, MAX_SPANS - 1, False)
     rows = await _earliest(connection, await _select(connection, trace_id, SpanSearch()), request)
     return trace, await spans.load(connection, rows)
 
@@ -172,7 +172,7 @@ async def find_spans(
 ) -> tuple[list[spans.Span], list[cursors.Key], Total]:
     """The spans of a page of those of a trace that are asked for, earliest first, the keys of these and of one more
     where there is one, and how many there are in all. Raises NotFound."""
-    request = replace(request, window=_lasting(await _find(connection, trace_id)))
+    request = replace(request, window=lasting(await _find(connection, trace_id)))
     selection = await _select(connection, trace_id, asked)
     rows = (await _earliest(connection, selection, request))[request.offset :]
     found = await spans.load(connection, rows[: request.limit])
@@ -189,7 +189,7 @@ async def _find(connection: Connection, trace_id: bytes) -> Trace:
     return found[0]
 
 
-def _lasting(trace: Trace) -> Window:
+def lasting(trace: Trace) -> Window:
     """Every span begins before the trace ends: the window keeps other partitions out of it."""
     return Window(trace.start_unix_nano, min(_INT64_MAX, trace.end_unix_nano + 1))
 
@@ -241,13 +241,14 @@ def _descend(
         stack += [(depth + 1, child) for child in reversed(children.pop(span.record.span_id, ()))]
 
 
-def to_json(trace: Trace, found: Sequence[spans.Span]) -> answers.WholeTrace:
+def to_json(trace: Trace, found: Sequence[spans.Span], metric_count: int) -> answers.WholeTrace:
     """The whole trace: its spans in tree order, resources and scopes once each."""
     resources = {span.resource.id: span.resource for span in found}
     scopes = {span.scope.id: span.scope for span in found}
     whole = (
         *trace.shown(),
         trace.span_count > len(found),
+        metric_count,
         [answers.SpanInTree(*(*span.shown(), depth)) for depth, span in tree(found)],
         [_resource(resource) for resource in resources.values()],
         [_scope(scope) for scope in scopes.values()],

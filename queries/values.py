@@ -97,6 +97,14 @@ class one_of(Parser[str]):
         return value.lower()
 
 
+@takes({"type": "boolean"})
+def truth(value: str) -> bool:
+    """Whether it is so: `true` or `false`, in any case."""
+    if value.lower() not in ("true", "false"):
+        raise ValueError(f"is {value!r}; true or false")
+    return value.lower() == "true"
+
+
 @takes(
     {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["250ms", "15m"]},
     _number(0, _MAX),

@@ -1,5 +1,7 @@
 """Services: which there are, what they do, and which calls which."""
 
+from functools import partial
+
 from starlette.responses import Response
 
 from queries import answers, answers_services, cursors, graph, operations, params, services
@@ -13,7 +15,7 @@ async def list_services(ask: Ask[params.ServiceSearch]) -> Response:
     """Services by name: when each was last heard of, and how much it sent in the window."""
     window = _window("services", ask.given)
     found = await services.catalogue(ask.database, ask.given, window)
-    return ask.part("services", found, window, answers.ServiceList)
+    return ask.part("services", found, window, partial(answers.ServiceList, adjusted=ask.given.adjusted))
 
 
 async def list_operations(ask: Ask[params.OperationSearch]) -> Response:
@@ -25,7 +27,9 @@ async def list_operations(ask: Ask[params.OperationSearch]) -> Response:
         "operations",
         found,
         window,
-        lambda part, **page: answers_services.OperationList(operations=part, complete=complete, **page),
+        lambda part, **page: answers_services.OperationList(
+            operations=part, complete=complete, adjusted=ask.given.adjusted, **page
+        ),
     )
 
 
@@ -37,7 +41,9 @@ async def show_graph(ask: Ask[params.GraphSearch]) -> Response:
         "graph",
         edges,
         window,
-        lambda part, **page: answers_services.Graph(nodes=nodes, edges=part, complete=complete, **page),
+        lambda part, **page: answers_services.Graph(
+            nodes=nodes, edges=part, complete=complete, adjusted=ask.given.adjusted, **page
+        ),
         limit=MAX_LIMIT,
     )
 

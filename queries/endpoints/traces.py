@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from exporter.otlp import records as r
-from queries import answers, cursors, params, spans, traces
+from queries import answers, cursors, exemplars, params, spans, traces
 from queries.asking import Ask, Endpoint, frame
 from queries.pages import Request
 from queries.searches import Searched, exported, search
@@ -22,10 +22,11 @@ async def show_trace(ask: Ask[params.WholeTrace]) -> Response:
     """One trace whole: its spans in the order of their tree, its resources and scopes once each."""
     async with ask.database.reading() as connection:
         trace, found = await traces.load(connection, ask.trace_id())
+        pointing = await exemplars.count_metrics(connection, trace.trace_id, traces.lasting(trace)) if ask.counts else 0
     cursor = None
     if trace.span_count > len(found):
         cursor = cursors.encode("trace", params.ALL_TIME, found[-1].key)
-    return ask.answer(traces.to_json(trace, found), cursor, exported(r.SPANS, found), "/spans")
+    return ask.answer(traces.to_json(trace, found, pointing), cursor, exported(r.SPANS, found), "/spans")
 
 
 async def list_trace_spans(ask: Ask[params.TraceSpans]) -> Response:

@@ -279,7 +279,7 @@ LIMIT 1;
 -- Calls and messages between settled minutes that are missing, surplus, or other than what the spans add up to.
 WITH expected AS (
     SELECT minute_unix_nano, client_minute_unix_nano, resource_id, client_resource_id, calls, errors, is_message,
-        buckets, counts
+        buckets, counts, adjusted_calls, adjusted_errors, adjusted_counts
     FROM otel_count_edges(0, 9000000000000000000, 0, 9000000000000000000)
 ),
 unsettled AS MATERIALIZED (

@@ -56,8 +56,11 @@ DELETE FROM otel_operation_minutes WHERE minute_unix_nano >= $1 AND minute_unix_
 
 -- name: insert-operations
 -- Operations of minutes.
-INSERT INTO otel_operation_minutes (minute_unix_nano, resource_id, series_id, calls, errors, buckets, counts)
-SELECT minute_unix_nano, resource_id, series_id, calls, errors, buckets, counts
+INSERT INTO otel_operation_minutes (
+    minute_unix_nano, resource_id, series_id, calls, errors, buckets, counts, adjusted_calls, adjusted_errors,
+    adjusted_counts)
+SELECT minute_unix_nano, resource_id, series_id, calls, errors, buckets, counts, adjusted_calls, adjusted_errors,
+    adjusted_counts
 FROM otel_count_operations($1, $2, NULL);
 
 -- name: forget-edges
@@ -70,9 +73,9 @@ WHERE (minute_unix_nano >= $1 AND minute_unix_nano < $2 OR client_minute_unix_na
 -- Edges that one end or the other of lies in minutes.
 INSERT INTO otel_edge_minutes (
     minute_unix_nano, client_minute_unix_nano, resource_id, client_resource_id, calls, errors, is_message, buckets,
-    counts)
+    counts, adjusted_calls, adjusted_errors, adjusted_counts)
 SELECT minute_unix_nano, client_minute_unix_nano, resource_id, client_resource_id, calls, errors, is_message, buckets,
-    counts
+    counts, adjusted_calls, adjusted_errors, adjusted_counts
 FROM otel_count_edges($1, $2, 0, 9223372036854775807);
 
 -- name: forget-log-counts

@@ -1,6 +1,6 @@
 -- name: match-spans
 -- Spans of a window, after a cursor ($3 to $5), of what else is asked for; null = any.
-SELECT __columns__
+SELECT __columns__, otel_adjusted_count(s.trace_state) AS adjusted_count
 FROM otel_spans_fact AS s
 WHERE s.start_time_unix_nano >= $1 AND s.start_time_unix_nano < $2
     AND ($3::bigint IS NULL OR (s.start_time_unix_nano, s.trace_id, s.span_id) < ($3, $4::uuid, $5::bigint))

@@ -57,7 +57,8 @@ SELECT
     r.schema_url AS resource_schema_url,
     sc.version AS scope_version,
     sc.attributes AS scope_attributes,
-    sc.schema_url AS scope_schema_url
+    sc.schema_url AS scope_schema_url,
+    coalesce(otel_adjusted_count(s.trace_state), 1) AS adjusted_count
 FROM otel_spans_fact AS s
 JOIN otel_span_series_dim AS ss ON ss.series_id = s.series_id
 JOIN otel_scopes_dim AS sc ON sc.scope_id = ss.scope_id
@@ -67,4 +68,5 @@ LEFT JOIN status_codes AS st ON st.status_code_id = coalesce(s.status_code_id, 0
 
 COMMENT ON VIEW v_otel_spans_enriched IS
 'One row a span with its resource, scope, all attributes, events and links; filter by trace_key (the trace id as '
-'uuid), which is indexed, rather than by trace_id.';
+'uuid), which is indexed, rather than by trace_id. adjusted_count is how many spans it stands for, as its tracestate '
+'(ot=th:) tells; 1 where it does not.';

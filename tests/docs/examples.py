@@ -57,6 +57,16 @@ EXAMPLES: Final = MappingProxyType(
                 "How long requests took, by route, every five minutes:",
             ),
         ),
+        "/metrics/exemplars": (
+            Example(
+                "/metrics/exemplars?name=http.server.request.duration&since=15m&limit=5&format=text",
+                "From a metric to traces that it was measured in:",
+            ),
+            Example("/metrics/exemplars?since=15m&attr.http.route=/api/checkout&limit=1"),
+        ),
+        "/traces/{trace_id}/exemplars": (
+            Example(f"/traces/{DECLINED}/exemplars?format=text", "From a trace to the metrics that point at it:"),
+        ),
         "/metrics/labels": (
             Example("/metrics/labels?name=http.server.request.duration", "The same, whatever characters the name has:"),
         ),
@@ -72,6 +82,10 @@ EXAMPLES: Final = MappingProxyType(
         "/services/{service:path}/operations": (
             Example("/services/checkout/operations?since=15m&format=text"),
             Example("/services/checkout/operations?since=15m&kind=server"),
+            Example(
+                "/services/checkout/operations?since=15m&adjusted=true&format=text",
+                "How many there were, not how many a sampler let through:",
+            ),
         ),
         "/attributes": (Example("/attributes?signal=logs&format=text"), Example("/attributes?signal=resource")),
         "/attributes/{key:path}/values": (Example("/attributes/http.route/values?signal=spans"),),

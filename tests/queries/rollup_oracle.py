@@ -1,10 +1,13 @@
 """What operations, edges and counts of spans are, in plain Python, and random spans to ask it about."""
 
-from collections import Counter, defaultdict
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from random import Random
 from typing import Any
 
+import pytest
 from msgspec import Struct
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtoSpan
@@ -13,6 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from exporter.otlp.records import SPANS
 from queries.params import Window
 from tests.exporter.sending import attributes
+from tests.queries.sampling_oracle import adjusted_count, random_trace_state
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -46,6 +50,11 @@ class Sent(Struct, frozen=True):
     name: str
     is_error: bool
     links: tuple[Key, ...] = ()
+    trace_state: str = ""
+
+    def weight(self, adjusted: bool) -> Fraction:
+        """How many spans it counts as."""
+        return (adjusted_count(self.trace_state) if adjusted else None) or Fraction(1)
 
     @property
     def duration(self) -> int:
@@ -76,9 +85,12 @@ class Spans:
                 found[span.name, span.kind].append(span)
         return found
 
-    def counts(self, window: Window) -> Counter[Service]:
+    def counts(self, window: Window, adjusted: bool) -> dict[Service, Fraction]:
         """Spans by service."""
-        return Counter(span.service for span in self.within(window))
+        found = defaultdict[Service, Fraction](Fraction)
+        for span in self.within(window):
+            found[span.service] += span.weight(adjusted)
+        return found
 
     def edges(self, window: Window) -> dict[tuple[Service, Service, str], list[Sent]]:
         """The server's or consumer's spans behind each edge."""
@@ -101,22 +113,32 @@ class Spans:
         return found
 
 
-def assert_calls(found: Any, spans: Iterable[Sent], window: Window) -> None:
+def assert_calls(found: Any, spans: Sequence[Sent], window: Window, adjusted: bool) -> None:
     """The fields of answers.Calls are those of these spans."""
-    durations = sorted(span.duration for span in spans)
-    errors = sum(span.is_error for span in spans)
-    assert (found.calls, found.errors) == (len(durations), errors)
-    assert abs(found.rate * (window.end - window.start) / SECOND - found.calls) < 1e-6
-    assert found.error_share == errors / found.calls
+    calls = sum((span.weight(adjusted) for span in spans), Fraction())
+    errors = sum((span.weight(adjusted) for span in spans if span.is_error), Fraction())
+    assert (found.calls, found.errors) == (float(calls), float(errors))
+    assert adjusted or (isinstance(found.calls, int) and isinstance(found.errors, int))
+    assert found.rate == pytest.approx(found.calls * SECOND / (window.end - window.start))
+    assert found.error_share == pytest.approx(float(errors / calls))
     for percent in (50, 95, 99):
-        exact = durations[-(-percent * len(durations) // 100) - 1]
+        exact = _percentile(spans, min(calls, Fraction(max(1, math.ceil(percent * calls / 100)))), adjusted)
         estimate = getattr(found, f"p{percent}_nanos")
         assert exact / WIDTH - 1 <= estimate <= exact * WIDTH + 1, (percent, exact, estimate)
 
 
-def random_spans(rng: Random, count: int, begin: int, end: int) -> list[Sent]:
+def _percentile(spans: Iterable[Sent], rank: Fraction, adjusted: bool) -> int:
+    """How long the call of this rank took, of all that these spans stand for."""
+    for span in sorted(spans, key=lambda span: span.duration):
+        rank -= span.weight(adjusted)
+        if rank <= 0:
+            return span.duration
+    raise AssertionError("there are not so many")
+
+
+def random_spans(rng: Random, count: int, begin: int, end: int, sampled: bool) -> list[Sent]:
     """Spans of many small traces: parents that begin after their children or long before, in the same service or
-    another, doubled links, ends before starts."""
+    another, doubled links, ends before starts; `sampled`: with tracestates of every kind."""
     made: list[Sent] = []
     for _ in range(count):
         near = rng.choice(made) if made and rng.random() < 0.75 else None
@@ -141,6 +163,7 @@ def random_spans(rng: Random, count: int, begin: int, end: int) -> list[Sent]:
                 name=rng.choice(("GET /", "work", "größer\0")),
                 is_error=rng.random() < 0.2,
                 links=tuple(links),
+                trace_state=random_trace_state(rng) if sampled and rng.random() < 0.7 else "",
             )
         )
     return made
@@ -170,6 +193,7 @@ def _proto(span: Sent) -> ProtoSpan:
         end_time_unix_nano=span.end,
         kind=span.kind,  # type: ignore[arg-type]
         name=span.name,
+        trace_state=span.trace_state,
         status=Status(code=2 if span.is_error else 0),  # type: ignore[arg-type]
         attributes=attributes({"n": span.id % 3}),
         links=[

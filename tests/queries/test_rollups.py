@@ -48,22 +48,25 @@ class Compared:
 
     async def check(self, windows: Sequence[Window]) -> None:
         """All answers are the oracle's, in all these windows."""
-        for window in windows:
-            await self._check_operations(window)
-            await self._check_graph(window, GraphSearch())
-            await self._check_counts(window)
-        await self._check_graph(windows[0], GraphSearch(service=["web"], namespace=["lab"]))
+        for adjusted in (False, True):
+            for window in windows:
+                await self._check_operations(window, adjusted)
+                await self._check_graph(window, GraphSearch(adjusted=adjusted))
+                await self._check_counts(window, adjusted)
+            lab = GraphSearch(service=["web"], namespace=["lab"], adjusted=adjusted)
+            await self._check_graph(windows[0], lab)
 
-    async def _check_operations(self, window: Window) -> None:
+    async def _check_operations(self, window: Window, adjusted: bool) -> None:
         for service in sorted({name for name, _ in SERVICES}):
-            found, complete = await operations.find(self._reading, service, OperationSearch(), window)
+            asked = OperationSearch(adjusted=adjusted)
+            found, complete = await operations.find(self._reading, service, asked, window)
             expected = self.spans.operations(service, window)
             assert complete
             assert {(o.name, o.kind) for o in found} == {(name, name_of(KINDS, kind)) for name, kind in expected}
             assert [o.calls for o in found] == sorted((o.calls for o in found), reverse=True)
             for operation in found:
                 kind = KINDS.index(operation.kind) if isinstance(operation.kind, str) else operation.kind
-                assert_calls(operation, expected[operation.name, kind], window)
+                assert_calls(operation, expected[operation.name, kind], window, adjusted)
 
     async def _check_graph(self, window: Window, asked: GraphSearch) -> None:
         nodes, edges, complete = await graph.find(self._reading, asked, window)
@@ -82,21 +85,21 @@ class Compared:
         }
         assert found.keys() == expected.keys()
         for key, edge in found.items():
-            assert_calls(edge, expected[key], window)
-        counts = self.spans.counts(window)
+            assert_calls(edge, expected[key], window, asked.adjusted)
+        counts = self.spans.counts(window, asked.adjusted)
         assert {(node.service_name, node.service_namespace) for node in nodes} >= {
             end for e in expected for end in e[:2]
         }
         for node in nodes:
-            assert node.span_count == counts[node.service_name, node.service_namespace]
+            assert node.span_count == float(counts.get((node.service_name, node.service_namespace), 0))
         if not asked.service:
             assert counts.keys() <= {(node.service_name, node.service_namespace) for node in nodes}
 
-    async def _check_counts(self, window: Window) -> None:
-        found = await services.catalogue(self._reading, ServiceSearch(), window)
-        counts = self.spans.counts(window)
+    async def _check_counts(self, window: Window, adjusted: bool) -> None:
+        found = await services.catalogue(self._reading, ServiceSearch(adjusted=adjusted), window)
+        counts = self.spans.counts(window, adjusted)
         assert {(s.service_name, s.service_namespace): s.span_count for s in found} == {
-            service: counts[service] for service in {span.service for span in self.spans.sent}
+            service: float(counts.get(service, 0)) for service in {span.service for span in self.spans.sent}
         }
 
     async def close(self) -> None:
@@ -109,7 +112,7 @@ def test_answers_are_exact_at_once_later_and_for_what_comes_late(database_url: s
     rng = Random(seed)
     end = time.time_ns() - rng.randrange(2 * HOUR)
     begin = end - rng.choice((5 * MINUTE, 2 * HOUR))
-    made = random_spans(rng, 300, begin, end)
+    made = random_spans(rng, 300, begin, end, sampled=seed % 2 == 1)
     rng.shuffle(made)
     cuts = sorted(rng.randrange(begin, end) for _ in range(4))
     windows = [

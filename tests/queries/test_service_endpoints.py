@@ -139,3 +139,64 @@ def test_services_without_a_namespace(shared: Server, service: str) -> None:
     (found,) = get(shared, "/api/spans", service=service, namespace="")["spans"]
     assert found["span_id"].endswith("1")
     assert len(get(shared, "/api/spans", service=service, namespace="ns")["spans"]) == 1
+
+
+def test_adjusted_counts(shared: Server, service: str) -> None:
+    trace = uuid4().bytes
+    web, cart = f"{service}-web", f"{service}-cart"
+    send_spans(shared, web, [lasting(1, 10, trace=trace, kind=3)])
+    called = [
+        lasting(2, 8, trace=trace, parent=1, trace_state="vendor=x, ot=th:c", error=True),
+        lasting(3, 1, trace=trace, parent=1, trace_state="ot=th:?"),
+        lasting(4, 1, trace=trace, parent=1),
+    ]
+    called[0].links.add(trace_id=trace, span_id=b"12345678", trace_state="ot=rv:00000000000001;th:8")
+    send_spans(shared, cart, called)
+
+    def asked(path: str, **parameters: str) -> tuple[Any, Any]:
+        given = {"since": "30m"} | parameters
+        answers = [get(shared, path, **given, adjusted=text) for text in ("false", "TRUE")]
+        assert [answer["adjusted"] for answer in answers] == [False, True]
+        assert get(shared, path, **given)["adjusted"] is False
+        last = [
+            shared.get(path, **given, adjusted=text, format="text").text.splitlines()[-1] for text in ("false", "true")
+        ]
+        assert [line.startswith("Adjusted for sampling:") for line in last] == [False, True]
+        return answers[0], answers[1]
+
+    for stored, adjusted in (
+        [answer["operations"][0] for answer in asked(f"/api/services/{cart}/operations")],
+        [answer["edges"][0] for answer in asked("/api/services/graph", service=cart)],
+    ):
+        assert (stored["calls"], stored["errors"]) == (3, 1)
+        assert (adjusted["calls"], adjusted["errors"], adjusted["error_share"]) == (6, 4, pytest.approx(4 / 6))
+        assert adjusted["rate"] == pytest.approx(2 * stored["rate"], rel=0.1)
+        assert stored["p50_nanos"] == pytest.approx(MILLISECOND, rel=0.05)
+        assert adjusted["p50_nanos"] == pytest.approx(8 * MILLISECOND, rel=0.05), "most calls were like the failed one"
+    for answer, count in zip(asked("/api/services/graph", service=cart), (3, 6), strict=True):
+        assert {node["service_name"]: node["span_count"] for node in answer["nodes"]} == {web: 1, cart: count}
+    for answer, count in zip(asked("/api/services"), (3, 6), strict=True):
+        assert {s["service_name"]: s["span_count"] for s in answer["services"]}[cart] == count
+    found = get(shared, f"/api/traces/{trace.hex()}/spans")["spans"]
+    assert {s["span_id"][-1]: (s["trace_state"], s["adjusted_count"]) for s in found} == {
+        "1": (None, 1),
+        "2": ("vendor=x, ot=th:c", 4),
+        "3": ("ot=th:?", 1),
+        "4": (None, 1),
+    }
+    (link,) = [link for span in found for link in span["links"]]
+    assert link["trace_state"] == "ot=rv:00000000000001;th:8"
+
+
+@pytest.mark.parametrize("path", ["/api/spans", "/api/traces", f"/api/traces/{'ab' * 16}/spans"])
+def test_lists_of_records_cannot_be_adjusted(shared: Server, path: str) -> None:
+    answer = shared.get(path, adjusted="true")
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["parameter"] == "adjusted"
+    assert "/operations?adjusted=true" in error["hint"]
+
+
+def test_adjusted_is_true_or_false(shared: Server) -> None:
+    error = shared.get("/api/services", adjusted="1").json()["error"]
+    assert (error["parameter"], error["hint"]) == ("adjusted", "true or false")

@@ -47,6 +47,14 @@ def test_of_an_aggregation_it_is_lines_that_are_counted() -> None:
     assert said(Lines, [line(numbers(1, 2))], total=9, aggregation="p95")[1].startswith("1 of 9 series from ")
 
 
+def test_that_counts_are_adjusted_is_said() -> None:
+    services = [make(answers.Service)]
+    first = "1 service from 2026-09-21 13:13:20 to 14:13:20 UTC (1h)"
+    second = "Adjusted for sampling: a span counts for as many as its tracestate says it stands for."
+    assert said(answers.ServiceList, services, total=1, adjusted=True) == ["", first, second]
+    assert said(answers.ServiceList, services, total=1, adjusted=False) == ["", first]
+
+
 def test_nothing_was_found() -> None:
     assert said(answers.TraceList, [], 80) == [
         "No traces from 2026-09-21 13:13:20 to 14:13:20 UTC (1h). Try a longer window",

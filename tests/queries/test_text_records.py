@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
-from queries import answers
+from queries import answers, answers_metrics
 from queries.text import draw
 from queries.text_cells import Style
 from queries.text_records import kind, severity
-from tests.queries.shapes import TRACE_ID, lines_of, log, make, span, trace
+from tests.queries.shapes import MS, T0, TRACE_ID, lines_of, log, make, span, trace
 
 TRACES = lines_of(
     answers.TraceList,
@@ -42,6 +43,23 @@ LOGS = lines_of(
 FAILED = {"status": "error", "status_message": "boom", "attributes": {"http.route": "/cart", "http.status_code": 500}}
 SPANS = lines_of(answers.SpanList, [span(1, 0, 1, **FAILED), span(2, 1, 2, trace_id="ab" * 16)])
 OF_A_TRACE = make(answers.TraceSpans, trace_id=TRACE_ID, total=2, spans=[span(1, 0, 1, **FAILED), span(2, 1, 2)])
+EXEMPLARS = [
+    make(
+        answers_metrics.MetricExemplar,
+        metric_name="http.server.request.duration",
+        unit="s",
+        service_name="shop",
+        attributes={"http.route": "/cart"},
+        filtered_attributes={"error.type": "E"},
+        time_unix_nano=T0 + number * 1000 * MS,
+        value=value,
+        trace_id=TRACE_ID,
+        span_id=f"{number:016x}",
+    )
+    for number, value in enumerate((0.25, "NaN"))
+]
+OF_TRACES = lines_of(answers_metrics.ExemplarList, [EXEMPLARS[0], replace(EXEMPLARS[1], trace_id=None)])
+POINTING = make(answers_metrics.TraceExemplars, trace_id=TRACE_ID, total=2, exemplars=EXEMPLARS)
 METRICS = lines_of(
     answers.MetricList,
     [
@@ -210,6 +228,29 @@ http.server.request.duration  exp histogram delta  s      1,200  2026-09-21 14:1
 requests                      counter                         1  2026-09-21 14:13Z
 
 2 metrics from 2026-09-21 13:13:20 to 14:13:20 UTC (1h)
+""",
+    ),
+    (
+        OF_TRACES,
+        80,
+        """\
+Sep 21 UTC METRIC              VALUE TRACE ID                         ATTRIBUTES
+14:13:20   http.server.reques… 250ms 5b8efff798038103d269b633813fc60c
+14:13:21   http.server.reques…   NaN
+
+2 exemplars from 2026-09-21 13:13:20 to 14:13:20 UTC (1h)
+""",
+    ),
+    (
+        POINTING,
+        100,
+        """\
+Trace 5b8efff798038103d269b633813fc60c
+Sep 21 UTC    METRIC                        VALUE  SERVICE  SPAN ID           ATTRIBUTES
+14:13:20.123  http.server.request.duration  250ms  shop     0000000000000000  error.type=E
+14:13:21.123  http.server.request.duration    NaN  shop     0000000000000001  error.type=E
+
+2 exemplars
 """,
     ),
 ]

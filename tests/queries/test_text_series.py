@@ -1,11 +1,12 @@
 """Series: exactly what the curves of each type look like, and what is said of them."""
 
 import pytest
+from msgspec.structs import replace
 
 from queries import answers
 from queries.text import draw
 from queries.text_cells import Style
-from tests.queries.shapes import MS, T0, line, lines_of, make, numbers
+from tests.queries.shapes import MS, T0, TRACE_ID, line, lines_of, make, numbers
 
 COUNTER = {
     "metric_name": "requests",
@@ -139,3 +140,16 @@ def test_quantiles_of_a_summary() -> None:
 def test_a_series_without_points() -> None:
     drawn = draw(lines_of(answers.PointList, [line([])], total=0), Style(80, "never"))
     assert drawn.splitlines()[-1].startswith("0 data points in 1 series")
+
+
+def test_traces_that_exemplars_point_at() -> None:
+    ids = [TRACE_ID, "a" * 32, "b" * 32]
+    points = [
+        replace(point, exemplars=[make(answers.Exemplar, trace_id=found), make(answers.Exemplar)])
+        for point, found in zip(numbers(1, 2, 3, 4), (None, *ids), strict=False)
+    ]
+    drawn = draw(lines_of(answers.PointList, [line(points, metric_name="a/ü")]), Style(200, "never"))
+    where = "/api/metrics/exemplars?name=a%2F%C3%BC&format=text"
+    assert f"Exemplars of traces {ids[0]}, {ids[1]} and 1 more: {where}\n" in drawn, "the newest"
+    drawn = draw(lines_of(answers.PointList, [line(points[2:3])]), Style(200, "never"))
+    assert f"Exemplars of trace {ids[1]}: " in drawn

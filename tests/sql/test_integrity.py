@@ -5,8 +5,11 @@ import asyncio
 import asyncpg
 
 from exporter.integrity import CHECKS, check
-from sql import queries
+from sql import queries, query
 from tests.sql.rows import DAY, DIMENSIONS, HOUR, OTHER_TRACE, TRACE, T, insert, span
+
+SAMPLED_TRACE = "5b8efff798038103d269b633813fc60c"
+SETTLED = T + 2 * DAY
 
 SPANS = (
     # No root in the first hour: the earliest span stands for it, of two at once the one of the smaller id.
@@ -15,6 +18,17 @@ SPANS = (
     # The root of the second hour is not its earliest span.
     + span(1, T + HOUR + 2, T + HOUR + 5)
     + span(2, T + HOUR, T + HOUR + 3, parent_span_id=1, status_code_id=1)
+    # In a minute that is settled: a call whose span stands for four, and failed.
+    + span(5, SETTLED, SETTLED + 8, trace=SAMPLED_TRACE, resource=3, series=2, parent_span_id=1)
+    + span(
+        6,
+        SETTLED + 1,
+        SETTLED + 8,
+        trace=SAMPLED_TRACE,
+        parent_span_id=5,
+        status_code_id=2,
+        trace_state="ot=th:c",
+    )
     # Filed under its receipt; sent with times past 2^63, 7 ns apart.
     + span(4, T + DAY, -2, trace=OTHER_TRACE, sent_start_time_unix_nano=-9, status_code_id=2)
     + insert(
@@ -41,7 +55,8 @@ ROLLUP = f"""
 INSERT INTO otel_traces VALUES
 ('{TRACE}', {T}, {T + 7}, {T + 9}, {T + 7}, -5, 2, 1, 2, 1, false, '{{2, 1}}', true),
 ('{TRACE}', {T + HOUR}, {T + HOUR}, {T + HOUR + 5}, {T + HOUR + 2}, 1, 1, 1, 2, 0, true, '{{1}}', true),
-('{OTHER_TRACE}', {T + DAY}, {T + DAY}, {T + DAY + 7}, {T + DAY}, 4, 1, 1, 1, 1, true, '{{1}}', NULL);
+('{OTHER_TRACE}', {T + DAY}, {T + DAY}, {T + DAY + 7}, {T + DAY}, 4, 1, 1, 1, 1, true, '{{1}}', NULL),
+('{SAMPLED_TRACE}', {SETTLED}, {SETTLED}, {SETTLED + 8}, {SETTLED}, 5, 2, 3, 2, 1, false, '{{1, 3}}', NULL);
 """
 
 LOGS = f"""
@@ -83,14 +98,20 @@ VALUES ('d', now(), 10, 4, 3, 2, 1, 'spans', '');
 INSERT INTO otel_ingest_totals VALUES ('2026-01-01', 10, 4, 3, 2, 1, 'spans');
 """
 
-DUE = """
+DUE = f"""
 INSERT INTO otel_due_minutes (signal, minute_unix_nano, marked_at)
 SELECT DISTINCT 'spans', otel_minute(start_time_unix_nano), now() FROM otel_spans_fact
+WHERE start_time_unix_nano < {SETTLED}
 UNION
 SELECT DISTINCT 'logs', otel_minute(time_unix_nano), now() FROM otel_logs_fact;
 """
 
-SOUND = DIMENSIONS + SPANS + ROLLUP + LOGS + POINTS + ATTRIBUTES + LEDGER + DUE
+MINUTES = "".join(
+    query("minutes", name).replace("$1", str(SETTLED)).replace("$2", str(SETTLED + HOUR)) + ";"
+    for name in ("insert-operations", "insert-edges")
+)
+
+SOUND = DIMENSIONS + SPANS + ROLLUP + LOGS + POINTS + ATTRIBUTES + LEDGER + DUE + MINUTES
 
 DAMAGE: dict[str, set[str]] = {
     "DELETE FROM otel_resources_dim WHERE resource_id = 2": {"spans-miss-dimensions", "resource-attributes-dangle"},
@@ -133,6 +154,19 @@ DAMAGE: dict[str, set[str]] = {
     f"INSERT INTO otel_edge_minutes VALUES ({T + DAY + HOUR}, {T + DAY}, 1, 2, 1, 0, false, '{{1}}', '{{1}}')": set(),
     f"INSERT INTO otel_edge_minutes VALUES ({T + DAY + HOUR}, {T + DAY + HOUR}, 1, 2, 1, 0, false, '{{1}}', '{{1}}')": {
         "edges-differ"
+    },
+    "UPDATE otel_spans_fact SET trace_state = 'ot=th:8' WHERE span_id = 6": {"operations-differ", "edges-differ"},
+    **{
+        f"UPDATE otel_{kind}_minutes SET {change}": {f"{kind}s-differ"}
+        for kind in ("operation", "edge")
+        for change in (
+            "adjusted_calls = 2",
+            "adjusted_calls = NULL",
+            "adjusted_errors = 3.999999",
+            "adjusted_errors = NULL",
+            "adjusted_counts = '{3}'",
+            "adjusted_counts = NULL",
+        )
     },
 } | {
     f"UPDATE otel_traces SET {change}": {"rollup-differs"}
