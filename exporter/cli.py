@@ -22,6 +22,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "load": ("exporter.load", "send generated OTLP at a rate, with progress"),
         "export": ("exporter.export", "write what is stored as OTLP/JSON, one export request a line"),
+        "promote": ("exporter.backfill_command", "bring old data in line with a key that is promoted by now"),
+        "demote": ("exporter.backfill_command", "bring old data in line with a key that is not promoted any more"),
     }
 )
 """Commands that a module of their own has: its `add_arguments(parser)` and `run_command(args)`, which returns the exit

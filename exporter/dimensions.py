@@ -230,7 +230,14 @@ async def _store(
     columns = zip(*((row_hash, *rows[row_hash].columns) for row_hash in new), strict=True)
     inserted = dict(await connection.fetch(query("dimensions", kind.insert), *map(list, columns)))
     if kind.attributes is not None:
-        await _store_promoted(connection, kind, inserted, rows, ChainMap(new_keys, known_keys), promotion)
+        key_ids = ChainMap(new_keys, known_keys)
+        values = [
+            (row_id, key_ids[key], value)
+            for row_hash, row_id in inserted.items()
+            for key, value in rows[row_hash].attributes.items()
+            if promotion.is_promoted(rows[row_hash].owner, key, value)
+        ]
+        await store_typed(connection, kind, values)
     found |= inserted
     if raced := [row_hash for row_hash in new if row_hash not in inserted]:
         found |= await _find(connection, kind, raced)
@@ -273,24 +280,15 @@ def _typed(name: str, kind: Kind, of_type: str) -> str:
     return text.replace("__type__", _SQL_TYPES[of_type])
 
 
-async def _store_promoted(
-    connection: Connection,
-    kind: Kind,
-    ids: Mapping[bytes, int],
-    rows: Mapping[bytes, Row],
-    key_ids: Mapping[str, int],
-    promotion: Promotion,
-) -> None:
+async def store_typed(connection: Connection, kind: Kind, values: Iterable[tuple[int, int, AnyValue]]) -> None:
+    """Give rows of a dimension the typed rows of these (row id, key id, value), which are promoted."""
     typed: dict[str, list[tuple[int, int, object]]] = {}
-    for row_hash, row_id in ids.items():
-        row = rows[row_hash]
-        for key, value in row.attributes.items():
-            if promotion.is_promoted(row.owner, key, value):
-                stored = escape_nul(value) if isinstance(value, str) else value
-                typed.setdefault(TYPE_OF[type(value)], []).append((row_id, key_ids[key], stored))
-    for of_type, values in typed.items():
+    for row_id, key_id, value in values:
+        stored = escape_nul(value) if isinstance(value, str) else value
+        typed.setdefault(TYPE_OF[type(value)], []).append((row_id, key_id, stored))
+    for of_type, rows in typed.items():
         statement = _typed("insert-typed-attributes", kind, of_type)
-        await connection.execute(statement, *map(list, zip(*values, strict=True)))
+        await connection.execute(statement, *map(list, zip(*rows, strict=True)))
 
 
 def _resource_row(codec: Codec, raw: Opaque, schema_url: str, dropped: Keys, limits: Limits) -> tuple[bytes, Row]:
