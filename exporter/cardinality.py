@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from exporter.attributes import Limits
+from exporter.blame import Heaviest, name_of
 from exporter.dimensions import Entry, Row
 from exporter.otlp.anyvalue import canonical_entry, identity_of_map, to_json
 from exporter.otlp.records import AnyValue, Codec, Interned, Opaque, RowEntry, RowKey
@@ -74,8 +75,11 @@ class Cardinality:
         self.limits = limits
         self.high: set[str] = set()
         self.series: dict[tuple[object, ...], Series] = {}
-        self.untold: dict[str, bool] = {}
-        """Keys that have values on rows, as nobody else knows yet; whether all of them, as the key left the series."""
+        self.untold: dict[str, int] = {}
+        """Keys that have values on rows, as nobody else knows yet: how many values a key had when it left the series, 0
+        where it is in there still."""
+        self.left = Heaviest()
+        """The keys that left the series here, by how many values they had."""
         self._long: set[str] = set()
         self.row_keys: dict[bytes, RowKey] = {}
         """Keys that lie on the row, by the bytes that stand for them: what `Codec.cut` needs."""
@@ -182,7 +186,7 @@ class Cardinality:
         key, value = attribute.key, attribute.value
         if key in self.high or len(raw) > self._max_interned_bytes:
             if key not in self.high and key not in self._long:
-                self.untold.setdefault(key, False)
+                self.untold.setdefault(key, 0)
             clipped = self.limits.clip(value)
             self.clipped += clipped is not value
             key_json = to_json(key) + b":"
@@ -318,13 +322,16 @@ class Cardinality:
         return keys
 
     def _demote(self, keys: list[str]) -> None:
-        self.untold |= dict.fromkeys(keys, True)
+        for key in keys:
+            values = max(1, self._distinct.get(key, 0))
+            self.untold[key] = values
+            self.left.add(name_of(key), values)
         self.learn(keys)
 
-    def told(self, keys: Mapping[str, bool]) -> None:
+    def told(self, keys: Mapping[str, int]) -> None:
         """Everybody knows of these now."""
-        self._long |= {key for key, is_high in keys.items() if not is_high}
-        self.untold = {key: is_high for key, is_high in self.untold.items() if keys.get(key) is not is_high}
+        self._long |= {key for key, values in keys.items() if not values}
+        self.untold = {key: values for key, values in self.untold.items() if keys.get(key) != values}
 
     def learn(self, high: Iterable[str]) -> None:
         """Take over verdicts, of this process or of another: the keys' attributes lie on the row from now on."""

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from exporter.attributes import Limits, settle, to_object
+from exporter.blame import NewRows
 from exporter.database import Connection, Database
 from exporter.errors import BadData, StorageUnavailable
 from exporter.offload import LONG_BYTES, compute
@@ -102,6 +103,7 @@ class Dimensions:
         # By table: rows that were not cached, and those of them that nobody had stored yet.
         self.missed: dict[str, float] = dict.fromkeys((kind.table for kind in KINDS), 0)
         self.created: dict[str, float] = dict(self.missed)
+        self.new_rows = {kind.table: NewRows() for kind in KINDS if kind.attributes is not None}
 
     def sizes(self) -> dict[str, float]:
         """How many ids are cached, by table."""
@@ -206,6 +208,9 @@ class Dimensions:
             self._ids.setdefault(kind, {}).update(found)
             key_ids.update(new_keys)
             self.created[kind.table] += len(inserted)
+            if (new_rows := self.new_rows.get(kind.table)) is not None:
+                for row_hash in inserted:
+                    new_rows.add(missing[row_hash].attributes)
             return inserted
 
 

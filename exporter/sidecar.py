@@ -6,7 +6,7 @@ Source: docs/operate.md, "Health and own telemetry", "Data life".
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -164,6 +164,7 @@ class Sidecar:
         )
         self._writers = [asyncio.create_task(_keep_on(writer)) for _ in range(self.settings.writers)]
         self._watch(dimensions, writer)
+        self._watch_keys(dimensions, ingest)
         self._ingest = ingest
         log.info("ready")
         self._repeat(_ROUND_S, "verdicts", partial(self._share_verdicts, ingest))
@@ -207,6 +208,21 @@ class Sidecar:
         watch(gauge, "dimension_rows_cached", "Rows whose ids are cached.", "table", dimensions.sizes)
         watch(counter, "dimension_rows_missed", "Rows looked for in the database.", "table", lambda: dimensions.missed)
         watch(counter, "dimension_rows_created", "Rows that were new to it.", "table", lambda: dimensions.created)
+
+    def _watch_keys(self, dimensions: Dimensions, ingest: Ingest) -> None:
+        """Show which keys are to blame where there are too many series or resources."""
+
+        def left() -> dict[Sequence[str], float]:
+            both = (ingest.traces.cardinality, ingest.logs.cardinality)
+            return {(c.owner, key): values for c in both for key, values in c.left.weights().items()}
+
+        def new() -> dict[Sequence[str], float]:
+            found = dimensions.new_rows.items()
+            return {(table, key): values for table, rows in found for key, values in rows.values.items()}
+
+        watch, gauge = self.telemetry.watch_all, GAUGE
+        watch(gauge, "left_key_values", "Values a key had when it left the series.", ["signal", "key"], left)
+        watch(gauge, "new_row_key_values", "Values of a key in 256 new rows.", ["table", "key"], new)
 
     async def _prepare(self) -> tuple[Ingest, Dimensions]:
         async with self._control.transaction() as connection:

@@ -1,5 +1,6 @@
 """What the API answers about attributes."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -9,13 +10,21 @@ from queries.answers import WindowedPage
 
 class Attribute(Struct):
     """An attribute of a signal: the types of its latest values, whether these are typed and indexed, and whether nearly
-    every value is another one."""
+    every value is another one.
+
+    `distinct_values` of it are in the newest 5,000 series (or resources, scopes), of which `rows` have it; where it has
+    left the series at some time, this tells how many it had had by then. Null: not counted, as where a service's spans
+    or logs were asked for.
+    """
 
     key: str
     signal: str
     types: list[str]
     promoted: bool
     high_cardinality: bool
+    distinct_values: int | None = None
+    rows: int | None = None
+    left_series_at: datetime | None = None
 
 
 class AttributeList(WindowedPage):

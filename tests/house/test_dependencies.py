@@ -14,7 +14,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("flags",),
     ("columns", "stretches"),
     ("database",),
-    ("promotion", "attributes"),
+    ("promotion", "attributes", "blame"),
     ("dimensions", "cardinality"),
     ("verdicts", "row_indexes"),
     ("place", "check"),
