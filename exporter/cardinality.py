@@ -96,6 +96,8 @@ class Cardinality:
         self._suspects: set[str] = set()
         self._tokens = float(constants.series_tokens)
         self._recent: deque[Series] = deque(maxlen=constants.recent_series)
+        self._wary_records = 0
+        """For so many records more a key that was never seen starts on the row: many came that never came again."""
 
     def interned(self, codec: Codec) -> dict[Opaque, int]:
         """The idents of attributes known by their bytes in the codec's encoding; those on rows are not among them."""
@@ -184,6 +186,9 @@ class Cardinality:
         """Decode an attribute that is not known yet, and remember it."""
         attribute = codec.attribute(raw)
         key, value = attribute.key, attribute.value
+        if self._wary_records > 0 and key not in self._distinct and key not in self.high:
+            self._note_left(key)
+            self.high.add(key)
         if key in self.high or len(raw) > self._max_interned_bytes:
             if key not in self.high and key not in self._long:
                 self.untold.setdefault(key, 0)
@@ -261,6 +266,8 @@ class Cardinality:
         self._suspects.clear()
         self._recent.clear()
         self._long.clear()
+        # Which keys were seen is not known any more.
+        self._wary_records = 0
 
     def review(self) -> bool:
         """Own rule: demote every key nearly all of whose values are new; True if any was."""
@@ -277,6 +284,7 @@ class Cardinality:
         """Every `records_per_series` records pay for one new series."""
         earned = self._tokens + records / self.constants.records_per_series
         self._tokens = min(float(self.constants.series_tokens), earned)
+        self._wary_records -= records
 
     def spend(self, inserted: Iterable[Series]) -> bool:
         """Product guard: pay for series rows that were really inserted; True if keys had to be demoted for it."""
@@ -314,6 +322,8 @@ class Cardinality:
                 key = max(values, key=lambda key: len(values[key]))
                 lonely = [key for key, count in held.items() if count == 1]
                 chosen = lonely if len(lonely) > len(values[key]) else [key]
+                if chosen is lonely:
+                    self._wary_records = self.constants.series_tokens * self.constants.records_per_series
             else:
                 chosen = [key]
             keys += chosen
@@ -323,10 +333,13 @@ class Cardinality:
 
     def _demote(self, keys: list[str]) -> None:
         for key in keys:
-            values = max(1, self._distinct.get(key, 0))
-            self.untold[key] = values
-            self.left.add(name_of(key), values)
+            self._note_left(key)
         self.learn(keys)
+
+    def _note_left(self, key: str) -> None:
+        values = max(1, self._distinct.get(key, 0))
+        self.untold[key] = values
+        self.left.add(name_of(key), values)
 
     def told(self, keys: Mapping[str, int]) -> None:
         """Everybody knows of these now."""

@@ -119,7 +119,8 @@ class Dimensions:
         """Empty the caches; what is asked for is found again and confirmed."""
         self._ids.clear()
         self._opaque.clear()
-        self._key_ids.clear()
+        # What is being stored goes on with the keys that it counts on.
+        self._key_ids = {}
         self._born = monotonic()
 
     def known(self, kind: Kind, row_hash: bytes) -> int:

@@ -17,6 +17,7 @@ from exporter.promotion import TYPES, Promotion
 from exporter.sidecar import Sidecar
 from tests.conftest import Clones, database_of
 from tests.exporter.sending import NOW, attributes, gauge, log, logs, metrics, point, run, send, sent, span, spans
+from tests.exporter.test_dimensions import WAITING
 from tests.exporter.test_row_indexes import COMPLETE, INDEXES, many
 from tests.queries.filter_oracle import VALUES
 from tests.sql.rows import ask
@@ -275,7 +276,7 @@ def test_a_row_that_is_pruned_meanwhile_leaves_no_typed_row(store: str) -> None:
             await transaction.start()
             gone = await pruning.fetch("DELETE FROM otel_resources_dim WHERE resource_id % 2 = 0 RETURNING 1")
             aligning = asyncio.create_task(work.align())
-            while not await pruning.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+            while not await pruning.fetchval(WAITING):
                 assert not aligning.done(), "it waits for nobody"
                 await asyncio.sleep(0.01)
             await pruning.execute("DELETE FROM otel_resource_attrs_string WHERE resource_id % 2 = 0")
