@@ -149,6 +149,8 @@ class Backfill:
         done = (await self._fetch("count-rows", 0, after))[0][0]
         total = done + (await self._fetch("count-rows", after, end))[0][0]
         missing = 0
+        if after < end:
+            self._say(done, total)
         while after < end:
             began = time.monotonic()
             after, rows, found = await self._database.retrying(

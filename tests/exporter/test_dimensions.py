@@ -263,9 +263,9 @@ def test_who_waits_for_a_new_series_holds_up_nobody_who_has_his(store: str) -> N
     assert run(store, session) == (True, 2)
 
 
-WAITING = """SELECT EXISTS (SELECT FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock')"""
-"""Whether anybody waits for a lock."""
+WAITING = """SELECT EXISTS (
+    SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"""
+"""Whether anybody waits for who asks."""
 
 
 def test_what_is_being_stored_while_caches_are_emptied(store: str) -> None:
