@@ -96,6 +96,8 @@ class Cardinality:
         self._suspects: set[str] = set()
         self._tokens = float(constants.series_tokens)
         self._recent: deque[Series] = deque(maxlen=constants.recent_series)
+        self._seen: set[str] = set()
+        """Keys that were in series before these were forgotten."""
         self._wary_records = 0
         """For so many records more a key that was never seen starts on the row: many came that never came again."""
 
@@ -186,7 +188,7 @@ class Cardinality:
         """Decode an attribute that is not known yet, and remember it."""
         attribute = codec.attribute(raw)
         key, value = attribute.key, attribute.value
-        if self._wary_records > 0 and key not in self._distinct and key not in self.high:
+        if self._wary_records > 0 and not (key in self._distinct or key in self._seen or key in self.high):
             self._note_left(key)
             self.high.add(key)
         if key in self.high or len(raw) > self._max_interned_bytes:
@@ -257,6 +259,7 @@ class Cardinality:
     def forget(self) -> None:
         """Forget attributes and series; they are found again in the database."""
         self.series.clear()
+        self._seen = (self._seen if self._wary_records > 0 else set()) | (self._distinct.keys() - self.high)
         self._interned.clear()
         self._recent_rows.clear()
         self._idents.clear()
@@ -266,8 +269,6 @@ class Cardinality:
         self._suspects.clear()
         self._recent.clear()
         self._long.clear()
-        # Which keys were seen is not known any more.
-        self._wary_records = 0
 
     def review(self) -> bool:
         """Own rule: demote every key nearly all of whose values are new; True if any was."""
