@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from exporter.attributes import Limits
+from exporter.blame import Heaviest, name_of
 from exporter.dimensions import Entry, Row
 from exporter.otlp.anyvalue import canonical_entry, identity_of_map, to_json
 from exporter.otlp.records import AnyValue, Codec, Interned, Opaque, RowEntry, RowKey
@@ -74,8 +75,11 @@ class Cardinality:
         self.limits = limits
         self.high: set[str] = set()
         self.series: dict[tuple[object, ...], Series] = {}
-        self.untold: dict[str, bool] = {}
-        """Keys that have values on rows, as nobody else knows yet; whether all of them, as the key left the series."""
+        self.untold: dict[str, int] = {}
+        """Keys that have values on rows, as nobody else knows yet: how many values a key had when it left the series, 0
+        where it is in there still."""
+        self.left = Heaviest()
+        """The keys that left the series here, by how many values they had."""
         self._long: set[str] = set()
         self.row_keys: dict[bytes, RowKey] = {}
         """Keys that lie on the row, by the bytes that stand for them: what `Codec.cut` needs."""
@@ -92,6 +96,10 @@ class Cardinality:
         self._suspects: set[str] = set()
         self._tokens = float(constants.series_tokens)
         self._recent: deque[Series] = deque(maxlen=constants.recent_series)
+        self._seen: set[str] = set()
+        """Keys that were in series before these were forgotten."""
+        self._wary_records = 0
+        """For so many records more a key that was never seen starts on the row: many came that never came again."""
 
     def renewed(self) -> "Cardinality":
         """Another one that knows the verdicts of this one, and nothing that it has seen."""
@@ -99,6 +107,7 @@ class Cardinality:
         # In this order: a key that leaves the series just now is untold before it is high.
         new.high |= self.high
         new.untold |= self.untold
+        new.left = self.left
         return new
 
     def interned(self, codec: Codec) -> dict[Opaque, int]:
@@ -188,9 +197,12 @@ class Cardinality:
         """Decode an attribute that is not known yet, and remember it."""
         attribute = codec.attribute(raw)
         key, value = attribute.key, attribute.value
+        if self._wary_records > 0 and not (key in self._distinct or key in self._seen or key in self.high):
+            self._note_left(key)
+            self.high.add(key)
         if key in self.high or len(raw) > self._max_interned_bytes:
             if key not in self.high and key not in self._long:
-                self.untold.setdefault(key, False)
+                self.untold.setdefault(key, 0)
             clipped = self.limits.clip(value)
             self.clipped += clipped is not value
             key_json = to_json(key) + b":"
@@ -256,6 +268,7 @@ class Cardinality:
     def forget(self) -> None:
         """Forget attributes and series; they are found again in the database."""
         self.series.clear()
+        self._seen = (self._seen if self._wary_records > 0 else set()) | (self._distinct.keys() - self.high)
         self._interned.clear()
         self._recent_rows.clear()
         self._idents.clear()
@@ -281,6 +294,7 @@ class Cardinality:
         """Every `records_per_series` records pay for one new series."""
         earned = self._tokens + records / self.constants.records_per_series
         self._tokens = min(float(self.constants.series_tokens), earned)
+        self._wary_records -= records
 
     def spend(self, inserted: Iterable[Series]) -> bool:
         """Product guard: pay for series rows that were really inserted; True if keys had to be demoted for it."""
@@ -318,6 +332,8 @@ class Cardinality:
                 key = max(values, key=lambda key: len(values[key]))
                 lonely = [key for key, count in held.items() if count == 1]
                 chosen = lonely if len(lonely) > len(values[key]) else [key]
+                if chosen is lonely:
+                    self._wary_records = self.constants.series_tokens * self.constants.records_per_series
             else:
                 chosen = [key]
             keys += chosen
@@ -326,13 +342,19 @@ class Cardinality:
         return keys
 
     def _demote(self, keys: list[str]) -> None:
-        self.untold |= dict.fromkeys(keys, True)
+        for key in keys:
+            self._note_left(key)
         self.learn(keys)
 
-    def told(self, keys: Mapping[str, bool]) -> None:
+    def _note_left(self, key: str) -> None:
+        values = max(1, self._distinct.get(key, 0))
+        self.untold[key] = values
+        self.left.add(name_of(key), values)
+
+    def told(self, keys: Mapping[str, int]) -> None:
         """Everybody knows of these now."""
-        self._long |= {key for key, is_high in keys.items() if not is_high}
-        self.untold = {key: is_high for key, is_high in self.untold.items() if keys.get(key) is not is_high}
+        self._long |= {key for key, values in keys.items() if not values}
+        self.untold = {key: values for key, values in self.untold.items() if keys.get(key) != values}
 
     def learn(self, high: Iterable[str]) -> None:
         """Take over verdicts, of this process or of another: the keys' attributes lie on the row from now on."""

@@ -29,6 +29,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "storage": ("exporter.answer_storage", "how many bytes everything takes, and how fast that grows"),
         "export": ("exporter.export", "write what is stored as OTLP/JSON, one export request a line"),
         "erase": ("exporter.erase", "delete every record that has an attribute, and what else holds its value"),
+        "promote": ("exporter.backfill_command", "bring old data in line with a key that is promoted by now"),
+        "demote": ("exporter.backfill_command", "bring old data in line with a key that is not promoted any more"),
     }
 )
 """Commands that a module of their own has: its `add_arguments(parser)` and `run_command(args)`, which returns the exit

@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from exporter.attributes import Limits, settle, to_object
+from exporter.blame import NewRows
 from exporter.database import Connection, Database
 from exporter.errors import BadData, StorageUnavailable
 from exporter.offload import LONG_BYTES, compute
@@ -103,6 +104,7 @@ class Dimensions:
         # By table: rows that were not cached, and those of them that nobody had stored yet.
         self.missed: dict[str, float] = dict.fromkeys((kind.table for kind in KINDS), 0)
         self.created: dict[str, float] = dict(self.missed)
+        self.new_rows = {kind.table: NewRows() for kind in KINDS if kind.attributes is not None}
         self.forget()
 
     def renewed(self) -> "Dimensions":
@@ -123,6 +125,7 @@ class Dimensions:
 
     def forget(self) -> None:
         """Empty the caches; what is asked for is found again and confirmed."""
+        # New ones: what is being stored goes on with the keys that it counts on.
         self._ids: dict[Kind, dict[bytes, int]] = {}
         self._opaque: dict[_Place, Known] = {}
         self._key_ids: dict[str, int] = {}
@@ -217,6 +220,9 @@ class Dimensions:
             self._ids.setdefault(kind, {}).update(found)
             key_ids.update(new_keys)
             self.created[kind.table] += len(inserted)
+            if (new_rows := self.new_rows.get(kind.table)) is not None:
+                for row_hash in inserted:
+                    new_rows.add(missing[row_hash].attributes)
             return inserted
 
 
@@ -241,7 +247,14 @@ async def _store(
     columns = zip(*((row_hash, *rows[row_hash].columns) for row_hash in new), strict=True)
     inserted = dict(await connection.fetch(query("dimensions", kind.insert), *map(list, columns)))
     if kind.attributes is not None:
-        await _store_promoted(connection, kind, inserted, rows, ChainMap(new_keys, known_keys), promotion)
+        key_ids = ChainMap(new_keys, known_keys)
+        values = [
+            (row_id, key_ids[key], value)
+            for row_hash, row_id in inserted.items()
+            for key, value in rows[row_hash].attributes.items()
+            if promotion.is_promoted(rows[row_hash].owner, key, value)
+        ]
+        await store_typed(connection, kind, values)
     found |= inserted
     if raced := [row_hash for row_hash in new if row_hash not in inserted]:
         found |= await _find(connection, kind, raced)
@@ -295,24 +308,15 @@ def typed_statement(name: str, kind: Kind, of_type: str, file: str = "dimensions
     return text.replace("__type__", _SQL_TYPES[of_type])
 
 
-async def _store_promoted(
-    connection: Connection,
-    kind: Kind,
-    ids: Mapping[bytes, int],
-    rows: Mapping[bytes, Row],
-    key_ids: Mapping[str, int],
-    promotion: Promotion,
-) -> None:
+async def store_typed(connection: Connection, kind: Kind, values: Iterable[tuple[int, int, AnyValue]]) -> None:
+    """Give rows of a dimension the typed rows of these (row id, key id, value), which are promoted."""
     typed: dict[str, list[tuple[int, int, object]]] = {}
-    for row_hash, row_id in ids.items():
-        row = rows[row_hash]
-        for key, value in row.attributes.items():
-            if promotion.is_promoted(row.owner, key, value):
-                stored = escape_nul(value) if isinstance(value, str) else value
-                typed.setdefault(TYPE_OF[type(value)], []).append((row_id, key_ids[key], stored))
-    for of_type, values in typed.items():
+    for row_id, key_id, value in values:
+        stored = escape_nul(value) if isinstance(value, str) else value
+        typed.setdefault(TYPE_OF[type(value)], []).append((row_id, key_id, stored))
+    for of_type, rows in typed.items():
         statement = typed_statement("insert-typed-attributes", kind, of_type)
-        await connection.execute(statement, *map(list, zip(*values, strict=True)))
+        await connection.execute(statement, *map(list, zip(*rows, strict=True)))
 
 
 def _resource_row(

@@ -6,7 +6,7 @@ Source: docs/operate.md, "Health and own telemetry", "Data life".
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -184,6 +184,7 @@ class Sidecar:
         )
         self._writers = [asyncio.create_task(_keep_on(writer)) for _ in range(self.settings.writers)]
         self._watch(ingest, writer)
+        self._watch_keys(ingest)
         # The lists may have changed since it was made.
         ingest.use(self.promotion)
         self._ingest = ingest
@@ -243,6 +244,21 @@ class Sidecar:
         missed, created = ingest.dimensions.missed, ingest.dimensions.created
         watch(counter, "dimension_rows_missed", "Rows looked for in the database.", "table", lambda: missed)
         watch(counter, "dimension_rows_created", "Rows that were new to it.", "table", lambda: created)
+
+    def _watch_keys(self, ingest: Ingest) -> None:
+        """Show which keys are to blame where there are too many series or resources."""
+
+        def left() -> dict[Sequence[str], float]:
+            both = (ingest.traces.cardinality, ingest.logs.cardinality)
+            return {(c.owner, key): values for c in both for key, values in c.left.weights().items()}
+
+        def new() -> dict[Sequence[str], float]:
+            found = ingest.dimensions.new_rows.items()
+            return {(table, key): values for table, rows in found for key, values in rows.values.items()}
+
+        watch, gauge = self.telemetry.watch_all, GAUGE
+        watch(gauge, "left_key_values", "Values a key had when it left the series.", ["signal", "key"], left)
+        watch(gauge, "new_row_key_values", "Values of a key in 256 new rows.", ["table", "key"], new)
 
     def _watch_overrides(self) -> None:
         def in_force() -> dict[str, float]:

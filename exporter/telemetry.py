@@ -6,7 +6,7 @@ Source: docs/operate.md, "Health and own telemetry".
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias
@@ -29,21 +29,21 @@ _NOT_IN_AN_AGENT = re.compile(r"[^A-Za-z0-9._-]")
 
 Metric: TypeAlias = GaugeMetricFamily | CounterMetricFamily
 GAUGE, COUNTER = GaugeMetricFamily, CounterMetricFamily
+Read: TypeAlias = Callable[[], Mapping[Sequence[str], float]]
+"""Values by the texts of their labels."""
 
 
 class _Watched(Collector):
     """A metric that somebody else keeps."""
 
-    def __init__(
-        self, kind: type[Metric], name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
-    ) -> None:
-        self._new, self._read, self._has_label = partial(kind, name, text, labels=[label] if label else []), read, label
+    def __init__(self, kind: type[Metric], name: str, text: str, labels: Sequence[str], read: Read) -> None:
+        self._new, self._read = partial(kind, name, text, labels=labels), read
 
     def collect(self) -> Iterable[Metric]:
         """The values of now."""
         family = self._new()
-        for text, value in self._read().items():
-            family.add_metric([text] if self._has_label else [], value)
+        for labels, value in self._read().items():
+            family.add_metric(labels, value)
         yield family
 
 
@@ -105,8 +105,16 @@ class Telemetry:
     def watch(
         self, kind: type[Metric], name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
     ) -> None:
-        """Show a gauge or counter whose values by `label` are read when somebody asks for them."""
-        self._registry.register(_Watched(kind, f"postel_{name}", text, label, read))
+        """Show a gauge or counter whose values by `label` ("": there is one) are read when somebody asks for them."""
+
+        def labelled() -> Mapping[Sequence[str], float]:
+            return {(text,) if label else (): value for text, value in read().items()}
+
+        self.watch_all(kind, name, text, [label] if label else [], labelled)
+
+    def watch_all(self, kind: type[Metric], name: str, text: str, labels: Sequence[str], read: Read) -> None:
+        """The same of several labels, of which each value has as many."""
+        self._registry.register(_Watched(kind, f"postel_{name}", text, labels, read))
 
     def count(self, batch: Batch, outcome: Outcome, sanitised: dict[str, int]) -> None:
         """Count what became of one request's records."""

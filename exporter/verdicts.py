@@ -15,7 +15,7 @@ async def tell(database: Database, cardinality: Cardinality) -> None:
     untold = dict(cardinality.untold)
     if not untold:
         return
-    keys = sorted((key_hash(key), escape_nul(key), is_high) for key, is_high in untold.items())
+    keys = sorted((key_hash(key), escape_nul(key), values) for key, values in untold.items())
 
     async def mark(connection: Connection) -> None:
         statement = query("dimensions", "mark-keys").replace("__signal__", cardinality.owner)

@@ -1,5 +1,6 @@
 """What the API answers about attributes."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -10,7 +11,12 @@ from queries.answers import WindowedPage
 class Attribute(Struct):
     """An attribute of a signal: the types of its latest values, whether these are typed and indexed, whether nearly
     every value is another one; about how many bytes it takes, null where it is too rare to tell; how often it was
-    filtered on, and how long these questions took in all."""
+    filtered on, and how long these questions took in all.
+
+    `distinct_values` of it are in the newest 5,000 series (or resources, scopes), of which `rows` have it; where it has
+    left the series at some time, this tells how many it had had by then. Null: not counted, as where a service's spans
+    or logs were asked for.
+    """
 
     key: str
     signal: str
@@ -20,6 +26,9 @@ class Attribute(Struct):
     bytes: int | None = None
     filtered: int = 0
     filter_seconds: float = 0.0
+    distinct_values: int | None = None
+    rows: int | None = None
+    left_series_at: datetime | None = None
 
 
 class AttributeList(WindowedPage):

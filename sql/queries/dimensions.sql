@@ -82,10 +82,15 @@ ON CONFLICT DO NOTHING RETURNING key_hash, key_id;
 SELECT key FROM attribute_keys WHERE __signal___high_cardinality;
 
 -- name: mark-keys
--- Keys that have values on rows, and whether all of them lie there as they left the series; some never lay in a series.
-INSERT INTO attribute_keys AS k (key_hash, key, __signal___on_row, __signal___high_cardinality)
-SELECT h, n, true, is_high FROM unnest($1::bytea[], $2::text[], $3::boolean[]) AS t (h, n, is_high)
+-- Keys that have values on rows, and how many values each had when it left the series (0: it did not); some never lay in
+-- a series.
+INSERT INTO attribute_keys AS k (
+    key_hash, key, __signal___on_row, __signal___high_cardinality, __signal___left_values, __signal___left_at)
+SELECT h, n, true, v > 0, nullif(v, 0), CASE WHEN v > 0 THEN now() END
+FROM unnest($1::bytea[], $2::text[], $3::bigint[]) AS t (h, n, v)
 ON CONFLICT (key_hash) DO UPDATE SET
     __signal___on_row = true,
-    __signal___high_cardinality = k.__signal___high_cardinality OR excluded.__signal___high_cardinality
+    __signal___high_cardinality = k.__signal___high_cardinality OR excluded.__signal___high_cardinality,
+    __signal___left_values = coalesce(k.__signal___left_values, excluded.__signal___left_values),
+    __signal___left_at = coalesce(k.__signal___left_at, excluded.__signal___left_at)
 WHERE NOT k.__signal___on_row OR excluded.__signal___high_cardinality > k.__signal___high_cardinality;

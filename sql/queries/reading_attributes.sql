@@ -21,6 +21,23 @@ GROUP BY 1
 ORDER BY 2 DESC, (t.attributes -> $4)::text
 LIMIT $1;
 
+-- name: count-distinct-values
+-- How many of a dimension's newest rows, no more than $1, have each key, and how many values it has in them.
+SELECT a.key, count(*) AS rows, count(DISTINCT jsonb_hash_extended(a.value, 0)) AS values
+FROM (
+    SELECT t.attributes FROM __table__ AS t
+    WHERE ($2::timestamptz IS NULL OR t.last_seen >= $2) AND ($3::bigint[] IS NULL OR t.__resource_id__ = ANY($3))
+    ORDER BY t.__id__ DESC
+    LIMIT $1
+) AS t
+CROSS JOIN jsonb_each(t.attributes) AS a
+GROUP BY a.key;
+
+-- name: list-left-keys
+-- The keys that left the series of a signal, when, and how many values each had had by then.
+SELECT key, __signal___left_at AS left_at, __signal___left_values AS values FROM attribute_keys
+WHERE __signal___high_cardinality;
+
 -- name: find-signals
 -- What has a key among its attributes that are stored once.
 SELECT f.signal

@@ -73,7 +73,7 @@ def test_a_key_that_never_repeats_leaves_and_others_stay() -> None:
     records = [{"user.id": f"u{i}", "method": "GET", "shard": i % 10} for i in range(40)]
     take(cardinality, *records)
     assert cardinality.high == {"user.id"}
-    assert cardinality.untold == {"user.id": True}
+    assert cardinality.untold == cardinality.left.weights() == {"user.id": 40}
     assert cardinality.intern(CODEC, raw("user.id", "u1")) == (0, "user.id", b'"user.id":"u1"')
     assert cardinality.intern(CODEC, raw("method", "GET"))[0]
 
@@ -114,6 +114,32 @@ def test_the_guard_takes_all_keys_that_never_come_again_at_once() -> None:
     assert not {"same", "side"} & cardinality.high
     take(cardinality, *({f"other {i}": 1, "same": "s"} for i in range(80)))
     assert len(cardinality.untold) > 100
+
+
+def test_after_many_keys_that_never_came_again_one_that_was_never_seen_starts_on_the_row() -> None:
+    """For a while: a series for each of them would cost more than all else."""
+    cardinality = new_cardinality()
+    take(cardinality, *({f"key {i}": 1, "same": "s", "side": i % 3} for i in range(80)))
+    assert len(cardinality.series) > 50
+    before = len(cardinality.series)
+    take(cardinality, *({f"other {i}": 1, "same": "s", "side": i % 3} for i in range(100)))
+    assert cardinality.untold.keys() >= {f"other {i}" for i in range(100)} <= cardinality.high
+    assert len(cardinality.series) <= before + 3
+    assert not {"same", "side"} & cardinality.high
+    take(cardinality, *[{"same": "s"}] * CONSTANTS.series_tokens * CONSTANTS.records_per_series)
+    take(cardinality, {"new": 1})
+    assert "new" not in cardinality.high
+
+
+def test_what_was_forgotten_is_not_taken_for_never_seen() -> None:
+    cardinality = new_cardinality()
+    take(cardinality, *({f"key {i}": 1, "same": "s"} for i in range(80)))
+    assert "key 70" in cardinality.high
+    cardinality.forget()
+    take(cardinality, {"same": "s"}, {"other": 1})
+    cardinality.forget()
+    take(cardinality, {"same": "s"}, {"other": 1})
+    assert "same" not in cardinality.high and "other" in cardinality.high
 
 
 def test_the_guard_takes_no_key_while_series_have_their_records() -> None:

@@ -260,3 +260,29 @@ def test_who_waits_for_a_new_series_holds_up_nobody_who_has_his(store: str) -> N
         return waited, known.stored + (await waiting).stored
 
     assert run(store, session) == (True, 2)
+
+
+WAITING = """SELECT EXISTS (
+    SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"""
+"""Whether anybody waits for who asks."""
+
+
+def test_what_is_being_stored_while_caches_are_emptied(store: str) -> None:
+    """A resource waits for its row, and the ids of its keys are forgotten meanwhile."""
+
+    async def session(running: Sidecar) -> None:
+        await send(running, *spans(span(1, 1), resource={"service.name": "a"}))
+        holder: Any = await asyncpg.connect(store)
+        try:
+            async with holder.transaction():
+                await holder.execute("LOCK TABLE otel_resources_dim IN EXCLUSIVE MODE")
+                sending = asyncio.create_task(send(running, *spans(span(1, 2), resource={"service.name": "b"})))
+                while not await holder.fetchval(WAITING):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                running.ingest.dimensions.forget()
+            assert (await sending).stored == 1
+        finally:
+            await holder.close()
+
+    run(store, session)
+    assert ask(store, "SELECT value FROM otel_resource_attrs_string ORDER BY 1") == [{"value": "a"}, {"value": "b"}]

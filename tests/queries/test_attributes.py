@@ -61,6 +61,9 @@ def test_keys_with_their_types(shared: Server, service: str) -> None:
         "types": ["double", "int", "string"],
         "promoted": False,
         "high_cardinality": False,
+        "distinct_values": 3,
+        "rows": 3,
+        "left_series_at": None,
     }
     assert found["http.response.status_code"]["promoted"]
     send_one(shared, service, {"http.request.method": 1})
@@ -101,7 +104,15 @@ def test_every_signal(shared: Server, service: str) -> None:
     everything = keys(shared)
     expected = {"log": "logs", "point": "metrics", "resource": "resource"}
     assert {name: everything[f"{service}.{name}"]["signal"] for name in expected} == expected
-    assert everything["short"] == {"signal": "scope", "types": ["bool"], "promoted": False, "high_cardinality": False}
+    assert everything["short"] == {
+        "signal": "scope",
+        "types": ["bool"],
+        "promoted": False,
+        "high_cardinality": False,
+        "distinct_values": 1,
+        "rows": 1,
+        "left_series_at": None,
+    }
     assert keys(shared, signal="resource")["service.name"]["promoted"]
     assert {item["signal"] for item in keys(shared, signal=["logs", "scope"]).values()} == {"logs", "scope"}
     for name, signal in expected.items():
@@ -144,6 +155,8 @@ def test_what_lies_on_records(shared: Server, service: str) -> None:
         send_one(shared, service, {key: LONG}, number)
     assert keys(shared, signal="spans")[key]["types"] == ["string"]
     assert not keys(shared, signal="metrics").get(key)
+    kept = keys(shared, signal="spans")[key]
+    assert (kept["distinct_values"], kept["rows"], kept["left_series_at"]) == (0, 0, None)
     answer = values(shared, key)
     assert answer["values"] == [{"value": LONG, "count": 3}]
     assert (answer["signal"], answer["counted"], answer["sampled"]) == ("spans", "records", True)
@@ -155,7 +168,10 @@ def test_a_key_that_left_the_series(shared: Server, service: str) -> None:
     key = f"{service}.id"
     send_spans(shared, service, [span(n + 1, ago(1), attributes={key: f"old-{n}"}) for n in range(200)])
     send_spans(shared, service, [span(n + 1, ago(0), attributes={key: f"new-{n % 50}"}) for n in range(100)])
-    assert keys(shared, signal="spans")[key]["high_cardinality"]
+    found = keys(shared, signal="spans")[key]
+    assert found["high_cardinality"] and found["left_series_at"].startswith("20") and found["distinct_values"] >= 200
+    of_service = keys(shared, signal="spans", service=service)[key]
+    assert (of_service["distinct_values"], of_service["rows"]) == (found["distinct_values"], None)
     answer = values(shared, key, limit="1000")
     assert answer["sampled"]
     counts = {item["value"]: item["count"] for item in answer["values"]}

@@ -82,7 +82,7 @@ def test_records_of_services_are_counted(full: Loaded) -> None:
 
 
 def test_services_are_sampled_where_counting_takes_too_long(full: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never(*_: object) -> None:
+    async def never(*_: object, **__: object) -> None:
         return None
 
     monkeypatch.setattr(services, "count", never)
