@@ -25,7 +25,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("partitions", "turns", "quarantine", "telemetry", "slices"),
     ("writer",),
     ("minutes", "migrations", "integrity", "embedded", "body", "ingest", "access", "unread", "connection"),
-    ("maintenance",),
+    ("maintenance", "roles", "grant"),
     ("sidecar",),
     ("app",),
     ("serve", "replay"),
