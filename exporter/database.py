@@ -238,9 +238,9 @@ def translate(error: Exception) -> PostelError:
         return BadData(text)
     if state == _NOT_PERMITTED:
         # It names an object, and no value.
-        return NotPermitted(f"{text}: {error}")
+        return NotPermitted(f"{text}: {error.args[0]}")
     if state == _REFUSED:
-        return Refused(f"{error}: {getattr(error, 'hint', '')}")
+        return Refused(f"{error.args[0]}: {getattr(error, 'hint', '')}")
     return StorageUnavailable(text)
 
 
