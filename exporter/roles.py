@@ -49,7 +49,9 @@ async def _make(database: Database, prefix: str | None, timeout_ms: str) -> Sequ
             await connection.execute(query("roles", "record-roles"), *names)
     except NotPermitted as error:
         script = "".join(f"{statement};\n" for statement in due)
-        raise NotPermitted(f"{error}\nHave a role execute this that may, then run the command again:\n{script}") from error
+        raise NotPermitted(
+            f"{error}\nHave a role execute this that may, then run the command again:\n{script}"
+        ) from error
     return names
 
 

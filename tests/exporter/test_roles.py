@@ -238,7 +238,9 @@ def test_maintain_as_the_owner_makes_what_only_the_owner_may(made: Deployment, c
     settings = load(environ={"POSTEL_DATABASE_URL": made.owner})
     asyncio.run(maintenance.run_once(settings))
     assert "dropped: none" in capsys.readouterr().out
-    assert ask(made.reader, "SELECT key, is_complete FROM otel_row_indexes") == [{"key": "user.id", "is_complete": True}]
+    assert ask(made.reader, "SELECT key, is_complete FROM otel_row_indexes") == [
+        {"key": "user.id", "is_complete": True}
+    ]
 
 
 def test_a_server_of_the_old_owner_goes_on(server_url: str) -> None:
@@ -274,7 +276,9 @@ def test_who_may_not_create_roles_is_told_what_to_have_executed(
         assert cli.main(command) == 1
         said, _, script = capsys.readouterr().err.partition("then run the command again:\n")
         assert said.startswith("postel migrate: 42501 ") and "permission denied to create role" in said
-        assert f"CREATE ROLE {made.prefix}_owner LOGIN;\n" in script and f"GRANT {made.prefix}_owner TO {old};" in script
+        assert (
+            f"CREATE ROLE {made.prefix}_owner LOGIN;\n" in script and f"GRANT {made.prefix}_owner TO {old};" in script
+        )
         assert ask(made.url, "SELECT * FROM otel_roles") == []
         made.run(script)
         assert cli.main(command) == 0

@@ -9,20 +9,39 @@ import pytest
 
 from exporter import cli
 from sql import scripts
-from tests.exporter.sending import HOUR, NOW, SECOND, any_value, gauge, log, logs, metrics, point, run, send, span, spans
+from tests.exporter.sending import (
+    HOUR,
+    NOW,
+    SECOND,
+    any_value,
+    gauge,
+    log,
+    logs,
+    metrics,
+    point,
+    run,
+    send,
+    span,
+    spans,
+)
 from tests.roles import Deployment, deployment
 from tests.sql.rows import ask
 
 WITHOUT_TEAMS = {"v_otel_ingest_ledger": "bodies have no namespace: one may hold records of several"}
 """Public views that teams do not have, and why."""
-TEAM_VIEWS = [name.removesuffix(".sql") for name, _ in scripts("views") if name.removesuffix(".sql") not in WITHOUT_TEAMS]
+TEAM_VIEWS = [
+    name.removesuffix(".sql") for name, _ in scripts("views") if name.removesuffix(".sql") not in WITHOUT_TEAMS
+]
 SECRET = "zanzibar"
 """Stands in all that the other team sent, and in nothing else."""
-PAY, OTHER = {"service.name": "pay", "service.namespace": "payments"}, {
-    "service.name": f"s-{SECRET}",
-    "service.namespace": f"n-{SECRET}",
-    "host": SECRET,
-}
+PAY, OTHER = (
+    {"service.name": "pay", "service.namespace": "payments"},
+    {
+        "service.name": f"s-{SECRET}",
+        "service.namespace": f"n-{SECRET}",
+        "host": SECRET,
+    },
+)
 NOBODY = {"service.name": "lonely"}
 SHARED, FOREIGN, OWN = 1, 2, 3
 """Traces: of both, of the others alone, of the payments team alone."""
@@ -302,7 +321,9 @@ def test_nothing_else_is_to_be_had(teams: Teams, statement: str) -> None:
 
 def test_statistics_and_plans_show_no_values_of_others(teams: Teams) -> None:
     teams.made.run("ANALYZE")
-    assert teams.ask(teams.payments, "SELECT tablename FROM pg_stats WHERE schemaname = ANY('{public, otel_team}')") == []
+    assert (
+        teams.ask(teams.payments, "SELECT tablename FROM pg_stats WHERE schemaname = ANY('{public, otel_team}')") == []
+    )
     assert teams.ask(teams.payments, "SELECT sequencename FROM pg_sequences WHERE last_value IS NOT NULL") == []
     for view in TEAM_VIEWS:
         plan = teams.ask(teams.payments, f"EXPLAIN (ANALYZE, VERBOSE, FORMAT JSON) SELECT * FROM {view}")
