@@ -21,9 +21,9 @@ _PATIENCE_S, _PAUSE_S = 60.0, 0.05
 async def create(database_url: str, prefix: str | None, timeout_s: float) -> Sequence[str]:
     """Make what is missing of the roles of a migrated database; returns their names: owner, writer, reader.
 
-    `prefix` begins their names (None = what they have, else postel); `timeout_s` bounds statements of writer and reader.
-    May be called again. Raises NotPermitted, which says what an administrator has to execute, ConfigurationError where
-    the database has others, and StorageUnavailable, as when a table stays busy.
+    `prefix` begins their names (None = what they have, else postel); `timeout_s` bounds the statements of writer and
+    reader. May be called again. Raises NotPermitted, which says what an administrator has to execute,
+    ConfigurationError where the database has others, and StorageUnavailable, as when a table stays busy.
     """
     database = Database(database_url, 1, _TIMEOUT_S, "postel roles")
     try:

@@ -1,4 +1,4 @@
-"""The SQL of Postel: `migrations/`, `views/`, `grants/` and `team/` make the schema, `queries/` holds every statement by name.
+"""The SQL of Postel: all folders but `queries/` make the schema, that one holds every statement by name.
 
 A query file holds statements, each opened by a line `-- name: noun-verb`, followed by a line that says its purpose.
 """

@@ -13,7 +13,7 @@ from tests.exporter.asking import execute
 
 
 class Deployment(Struct, frozen=True):
-    """A database, its URL as the superuser, and the names of its roles; `others` are more roles to be dropped with it."""
+    """A database, its URL as the superuser, and how its roles are called; `others` are dropped with it, too."""
 
     name: str
     url: str

@@ -53,13 +53,21 @@ WHERE NOT EXISTS (
         WHERE earlier.trace_id = t.trace_id AND earlier.hour_unix_nano < t.hour_unix_nano
     )
     -- Spares the look-up of spans where there are none to be found.
-    AND EXISTS (
-        SELECT FROM otel_traces AS h
-        WHERE h.trace_id = t.trace_id AND h.hour_unix_nano >= t.hour_unix_nano
-            AND h.resource_ids && ARRAY(
-                SELECT resource_id FROM otel_resources_dim
-                WHERE coalesce(service_namespace, '') = ANY (ARRAY(SELECT namespace FROM otel_granted_namespaces)))
-    );
+    AND (
+        t.resource_ids && ARRAY(
+            SELECT resource_id FROM otel_resources_dim
+            WHERE coalesce(service_namespace, '') = ANY (ARRAY(SELECT namespace FROM otel_granted_namespaces)))
+        OR EXISTS (
+            SELECT FROM otel_traces AS h
+            WHERE h.trace_id = t.trace_id AND h.hour_unix_nano > t.hour_unix_nano
+                AND h.resource_ids && ARRAY(
+                    SELECT resource_id FROM otel_resources_dim
+                    WHERE coalesce(service_namespace, '') = ANY (ARRAY(SELECT namespace FROM otel_granted_namespaces)))
+        )
+    )
+-- A question's order does not reach what is computed before it: in this one the newest are found by the index, and only
+-- they are put together.
+ORDER BY t.start_time_unix_nano DESC;
 
 COMMENT ON VIEW otel_team.v_otel_traces IS
 'One row a trace that has spans of services that are yours, put together of these alone: its root is the earliest of '

@@ -102,7 +102,7 @@ async def make_partitions(connection: Any, source: Any) -> None:
 
 
 async def fill(connection: Any, source: Any) -> dict[str, list[str]]:
-    """Put the source's rows into every table that its migrations left empty; returns these, with the columns they had."""
+    """Put the source's rows into every table that its migrations left empty; returns these, with their columns."""
     await make_partitions(connection, source)
     there = await columns_of(source)
     filled = {}

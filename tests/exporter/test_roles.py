@@ -52,7 +52,8 @@ RIGHTS_OF_ALL = """
 SELECT c.oid::regclass::text AS object FROM pg_class AS c CROSS JOIN aclexplode(relacl) AS a
 WHERE a.grantee = 0 AND c.relnamespace IN ('public'::regnamespace, 'otel_team'::regnamespace)
 UNION ALL
-SELECT f.oid::regprocedure::text FROM pg_proc AS f CROSS JOIN aclexplode(coalesce(proacl, acldefault('f', proowner))) AS a
+SELECT f.oid::regprocedure::text
+FROM pg_proc AS f CROSS JOIN aclexplode(coalesce(proacl, acldefault('f', proowner))) AS a
 WHERE a.grantee = 0 AND f.pronamespace = 'public'::regnamespace AND f.provolatile <> 'i'
 UNION ALL
 SELECT nspname::text FROM pg_namespace CROSS JOIN aclexplode(nspacl) AS a
@@ -238,6 +239,8 @@ def test_maintain_as_the_owner_makes_what_only_the_owner_may(made: Deployment, c
     settings = load(environ={"POSTEL_DATABASE_URL": made.owner})
     asyncio.run(maintenance.run_once(settings))
     assert "dropped: none" in capsys.readouterr().out
+    asyncio.run(maintenance.run_once(load(environ={"POSTEL_DATABASE_URL": made.writer})))
+    assert "indexes on promoted keys are left to who owns the schema" in capsys.readouterr().out
     assert ask(made.reader, "SELECT key, is_complete FROM otel_row_indexes") == [
         {"key": "user.id", "is_complete": True}
     ]

@@ -88,7 +88,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def body(round_number: int, server: int) -> list[tuple[str, bytes]]:
-    """What a client sends in a round: half of the traces go on at the other server, some hours lie in new partitions."""
+    """What a client sends in a round: every trace goes on at each server, and every round begins a partition."""
     start = NOW - round_number % 8 * DAY
     first = round_number * 1000 + 1
     made = [

@@ -7,8 +7,9 @@ import asyncpg
 
 PARTS = {
     "relations": """
-        SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind, c.relowner::regrole::text AS owner,
-            c.reloptions AS options, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(c.relacl) AS a) AS rights,
+        SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+            c.relowner::regrole::text AS owner, c.reloptions AS options,
+            (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(c.relacl) AS a) AS rights,
             CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END AS definition,
             pg_get_expr(c.relpartbound, c.oid) AS bounds
         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -26,7 +27,8 @@ PARTS = {
     # Names of indexes on partitions are PostgreSQL's.
     "indexes": """
         SELECT indrelid::regclass::text AS relation,
-            regexp_replace(pg_get_indexdef(indexrelid), 'INDEX .* ON (ONLY )?', 'INDEX ON ') AS definition, indisvalid AS valid
+            regexp_replace(pg_get_indexdef(indexrelid), 'INDEX .* ON (ONLY )?', 'INDEX ON ') AS definition,
+            indisvalid AS valid
         FROM pg_index JOIN pg_class AS c ON c.oid = indrelid WHERE c.relnamespace = 'public'::regnamespace
         """,
     "constraints": """

@@ -1,11 +1,14 @@
 """The views of teams: each sees what its namespaces sent, whatever it asks and however it asks."""
 
 import asyncio
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from exporter import cli
 from sql import scripts
@@ -63,7 +66,7 @@ def bodies() -> list[tuple[str, bytes]]:
         number_point.exemplars[0].filtered_attributes.add(key="word", value=any_value(word))
         found.append(metrics(gauge(f"gauge-{word}", number_point, unit=word), resource=resource))
     root = span(SHARED, 1, name=f"root-{SECRET}", end_time_unix_nano=NOW + 9 * SECOND)
-    root.status.code = 2
+    root.status.code = Status.STATUS_CODE_ERROR
     child = span(SHARED, 2, NOW + SECOND, parent_span_id=(1).to_bytes(8, "big"), name="charge")
     late = span(SHARED, 3, NOW + HOUR + 1, parent_span_id=(1).to_bytes(8, "big"), name="settle")
     return [*found, spans(root, resource=OTHER), spans(child, late, resource=PAY)]
@@ -103,7 +106,8 @@ def teams(server_url: str, template: str) -> Iterator[Teams]:
 
 
 def test_every_public_view_is_there_for_teams_or_says_why_not(teams: Teams) -> None:
-    views = "SELECT c.relname AS name, reloptions FROM pg_class AS c WHERE relkind = 'v' AND relnamespace = $1::regnamespace"
+    views = """SELECT relname AS name, reloptions FROM pg_class
+    WHERE relkind = 'v' AND relnamespace = $1::text::regnamespace"""
     public = {row["name"] for row in ask(teams.made.url, views, "public") if row["name"].startswith("v_otel_")}
     theirs = {row["name"]: row["reloptions"] for row in ask(teams.made.url, views, "otel_team")}
     assert set(theirs) == public - set(WITHOUT_TEAMS)
@@ -336,3 +340,21 @@ def test_what_is_granted_is_looked_up_once_a_query(teams: Teams) -> None:
         plan = [row["QUERY PLAN"] for row in rows]
         looked_up = [line for line in plan if "on otel_namespace_grants" in line]
         assert looked_up and all("loops=1)" in line for line in looked_up), (view, plan)
+
+
+def test_plans_use_indexes_and_leave_other_partitions_alone(teams: Teams) -> None:
+    """Conditions of a question go down to the tables where they tell nothing; of traces, the order is there already."""
+    ahead = "; ".join(f"SET enable_{way} = off" for way in ("seqscan", "sort", "hashjoin", "mergejoin"))
+    inside = f"start_time_unix_nano BETWEEN {NOW} AND {NOW + SECOND}"
+    partition = time.strftime("_p%Y%m%dt00", time.gmtime(NOW // SECOND))
+
+    def plan(statement: str) -> str:
+        return "\n".join(row["QUERY PLAN"] for row in teams.ask(teams.payments, f"EXPLAIN {statement}", given=ahead))
+
+    for view, condition in (("v_otel_spans_enriched", inside), ("v_otel_logs_enriched", f"time_unix_nano = {NOW}")):
+        found = plan(f"SELECT span_id_hex FROM {view} WHERE trace_key = '{SHARED:032x}' AND {condition}")
+        assert re.search(r"Index Cond: \(\(?trace_(id|key) = ", found), found
+        assert set(re.findall(r"_fact(_p\w+t00) ", found)) == {partition}, found
+    found = plan(f"SELECT service_name FROM v_otel_traces WHERE {inside} ORDER BY start_time_unix_nano DESC LIMIT 5")
+    assert f"Index Scan Backward using otel_traces{partition}_start_time_unix_nano_idx" in found, found
+    assert "Sort Key: t.start_time_unix_nano DESC" in found and found.startswith("Limit"), found
