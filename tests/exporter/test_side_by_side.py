@@ -25,7 +25,7 @@ from tests.sql.rows import ask
 
 OLDER = "a149391"
 """A commit with ten migrations, before roles, sampling and rules of retention."""
-ROUNDS, SPANS_EACH = 40, 25
+ROUNDS, SPANS_EACH = 24, 25
 
 NEWER = """
 -- What the next version may do to this one's schema: add.

@@ -39,7 +39,7 @@ def test_every_view_says_what_it_shows(database_url: str) -> None:
         "SELECT obj_description(oid) AS comment FROM pg_class "
         "WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace",
     )
-    assert len(rows) == 9
+    assert len(rows) == 13
     assert all(row["comment"].endswith(".") for row in rows)
 
 
