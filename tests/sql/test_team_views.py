@@ -46,8 +46,8 @@ PAY, OTHER = (
     },
 )
 NOBODY = {"service.name": "lonely"}
-SHARED, FOREIGN, OWN = 1, 2, 3
-"""Traces: of both, of the others alone, of the payments team alone."""
+SHARED, FOREIGN, OWN, LATER = 1, 2, 3, 90
+"""Traces: of both, of the others alone, of the payments team alone, of both with an hour of the others alone."""
 
 
 def bodies() -> list[tuple[str, bytes]]:
@@ -69,7 +69,9 @@ def bodies() -> list[tuple[str, bytes]]:
     root.status.code = Status.STATUS_CODE_ERROR
     child = span(SHARED, 2, NOW + SECOND, parent_span_id=(1).to_bytes(8, "big"), name="charge")
     late = span(SHARED, 3, NOW + HOUR + 1, parent_span_id=(1).to_bytes(8, "big"), name="settle")
-    return [*found, spans(root, resource=OTHER), spans(child, late, resource=PAY)]
+    alone = span(LATER, 1, name=f"root-{SECRET}")
+    later = span(LATER, 2, NOW + HOUR + 2, parent_span_id=(1).to_bytes(8, "big"), name="refund")
+    return [*found, spans(root, alone, resource=OTHER), spans(child, late, later, resource=PAY)]
 
 
 class Teams:
@@ -146,6 +148,11 @@ def test_a_trace_is_told_by_the_spans_of_the_team(teams: Teams) -> None:
     assert (own["span_count"], own["error_count"], own["status"], own["services"]) == (2, 0, "ok", ["pay"])
     assert (own["root_span_name"], own["has_root"], own["root_span_id"]) == ("charge", False, f"{2:016x}")
     assert (own["start_time_unix_nano"], own["end_time_unix_nano"]) == (NOW, NOW + HOUR + 1 + SECOND)
+
+
+def test_a_trace_whose_first_hour_is_others_is_there(teams: Teams) -> None:
+    (own,) = teams.ask(teams.payments, f"SELECT * FROM v_otel_traces WHERE trace_key = '{LATER:032x}'")
+    assert (own["root_span_name"], own["span_count"], own["start_time_unix_nano"]) == ("refund", 1, NOW)
 
 
 def test_who_sees_all_of_a_trace_sees_it_as_it_is(teams: Teams) -> None:
