@@ -6,6 +6,7 @@ only when they run, so that `--help`, `--version` and `check-config` answer at o
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -27,6 +28,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "hash": ("exporter.hashing", "print what a value of a hashed attribute is stored as"),
         "attributes": ("exporter.answer_attributes", "what each attribute costs, and what to promote or drop"),
         "storage": ("exporter.answer_storage", "how many bytes everything takes, and how fast that grows"),
+        "grant": ("exporter.grant", "have a team's role see the services of its namespaces, in SQL"),
         "export": ("exporter.export", "write what is stored as OTLP/JSON, one export request a line"),
         "erase": ("exporter.erase", "delete every record that has an attribute, and what else holds its value"),
         "promote": ("exporter.backfill_command", "bring old data in line with a key that is promoted by now"),
@@ -101,6 +103,14 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="bring the database's schema up to this version")
     add_setting_flags(migrate, "database_url")
     migrate.add_argument("--wait", action="store_true", help="wait until the database can be reached")
+    migrate.add_argument(
+        "--create-roles",
+        nargs="?",
+        const="",
+        metavar="PREFIX",
+        type=_prefix,
+        help="also make the roles PREFIX_owner, PREFIX_writer and PREFIX_reader (postel_...), and own by the first",
+    )
     migrate.set_defaults(run=_migrate)
 
     check = commands.add_parser("check-config", help="check settings and attribute lists, naming every problem")
@@ -150,7 +160,18 @@ def _migrate(args: argparse.Namespace) -> int:
             "--database-url: database_url: must be given; `postel serve` migrates its embedded PostgreSQL itself"
         )
     asyncio.run(_migrated(settings.database_url, wait=args.wait))
+    if args.create_roles is not None:
+        from exporter.roles import create
+
+        names = asyncio.run(create(settings.database_url, args.create_roles or None, settings.statement_timeout))
+        print(f"everything of Postel belongs to {names[0]}; {names[1]} writes, {names[2]} reads")
     return 0
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,49}", text) and text:
+        raise argparse.ArgumentTypeError(f"must be lower-case letters, digits and underscores, 50 at most; is {text}")
+    return text
 
 
 async def _migrated(database_url: str, *, wait: bool) -> None:

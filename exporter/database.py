@@ -11,7 +11,16 @@ from weakref import WeakSet
 import asyncpg
 
 from exporter.columns import Table
-from exporter.errors import BadData, Deadlock, Duplicate, NoPartition, PostelError, StorageUnavailable
+from exporter.errors import (
+    BadData,
+    Deadlock,
+    Duplicate,
+    NoPartition,
+    NotPermitted,
+    PostelError,
+    Refused,
+    StorageUnavailable,
+)
 from sql import query
 from sql.codecs import set_codecs
 
@@ -32,6 +41,8 @@ _DEADLOCK_RETRIES = 3
 _DUPLICATE = ("23505",)
 _DEADLOCKS = ("40P01", "40001")
 _BAD_DATA = ("21", "22", "23", "54")
+_NOT_PERMITTED, _REFUSED = "42501", "PO001"
+"""What a role lacks rights for, and what functions of ours raise."""
 _LOST = ("08", "57P", "25006")
 """The server is another one by now, or going: connections that are open lead nowhere."""
 _CONNECT_S = 3.0
@@ -225,6 +236,11 @@ def translate(error: Exception) -> PostelError:
         return Deadlock(text)
     if state[:2] in _BAD_DATA or isinstance(error, asyncpg.DataError | ValueError):
         return BadData(text)
+    if state == _NOT_PERMITTED:
+        # It names an object, and no value.
+        return NotPermitted(f"{text}: {error.args[0]}")
+    if state == _REFUSED:
+        return Refused(f"{error.args[0]}: {getattr(error, 'hint', '')}")
     return StorageUnavailable(text)
 
 

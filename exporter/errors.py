@@ -64,12 +64,24 @@ class StorageUnavailable(Unavailable):
     unknown and the ledger will tell."""
 
 
+class NotPermitted(StorageUnavailable):
+    """The database role may not do that; an administrator may change it meanwhile."""
+
+
 class Overloaded(Unavailable):
     """The bytes in flight or the queue have reached their bound."""
 
 
 class ShuttingDown(Unavailable):
     """The server drains and takes nothing new."""
+
+
+class ChangedMigration(PostelError):
+    """A script that was applied reads differently now: nobody knows what the schema is."""
+
+
+class Refused(PostelError):
+    """A function of the schema refuses, and says what to do instead."""
 
 
 class Duplicate(PostelError):

@@ -32,7 +32,7 @@ _SERIES = ((records.SPANS, SPAN_SERIES), (records.LOGS, LOG_SERIES), (records.ME
 
 
 async def run_once(settings: Settings) -> None:
-    """Connect, maintain, say what was done. Raises Unavailable."""
+    """Connect, maintain, say what was done; what only the owner of the schema may, only as one. Raises Unavailable."""
     async with attached(settings) as url:
         database = Database(url, 1, 600.0, "postel maintain")
         try:
@@ -40,13 +40,18 @@ async def run_once(settings: Settings) -> None:
             dropped = await maintain(database, partitions, settings)
             await analyze(url)
             deleted = await Rules(database, settings.retention.rules).apply()
-            await row_indexes.make(url, load(overrides=settings.attribute_overrides))
+            async with database.transaction() as connection:
+                is_owner = await connection.fetchval(query("migrations", "may-migrate"))
+            if is_owner:
+                await row_indexes.make(url, load(overrides=settings.attribute_overrides))
             computed = await Minutes(database, partitions, AT_ONCE).roll_up()
         finally:
             await database.close()
     print(f"partitions are made {settings.partitions_ahead} ahead; dropped: {', '.join(dropped) or 'none'}")
     if settings.retention.rules:
         print(f"records deleted by rules of retention: {deleted}")
+    if not is_owner:
+        print("indexes on promoted keys are left to who owns the schema")
     print(f"minutes that were due and are computed: {computed}")
 
 

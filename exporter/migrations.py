@@ -1,19 +1,22 @@
-"""The schema brought up to this version: numbered scripts once each, views anew, under an advisory lock.
+"""The schema brought up to this version: numbered scripts once each, views and privileges anew, under an advisory lock.
 
-Source: sql/migrations, sql/views.
+Source: sql/migrations, sql/views, sql/grants, sql/team.
 """
 
 from hashlib import sha256
 
 from exporter.database import Connection, Database
-from exporter.errors import StorageUnavailable
+from exporter.errors import ChangedMigration, StorageUnavailable
 from sql import query, scripts
 
 _TIMEOUT_S = 600
 
 
 async def migrate(database_url: str) -> None:
-    """Apply what is missing, in one transaction. Raises StorageUnavailable where the database cannot be reached."""
+    """Apply what is missing, in one transaction, as the role that the schema belongs to.
+
+    Raises StorageUnavailable where the database cannot be reached, ChangedMigration where an applied script was edited.
+    """
     database = Database(database_url, 1, _TIMEOUT_S, "postel migrate")
     try:
         async with database.transaction() as connection:
@@ -25,19 +28,25 @@ async def migrate(database_url: str) -> None:
 async def _apply(connection: Connection) -> None:
     await connection.execute(query("migrations", "lock-schema"))
     await connection.execute(query("migrations", "create-migrations"))
+    await connection.execute(query("migrations", "become-owner"))
     applied = {
         row["version"]: row["checksum"] for row in await connection.fetch(query("migrations", "list-migrations"))
     }
     for name, text in scripts("migrations"):
         version, checksum = int(name[:4]), sha256(text.encode()).hexdigest()
+        if applied.get(version, checksum) != checksum:
+            raise ChangedMigration(f"sql/migrations/{name} is not what was applied here as version {version}")
         if version not in applied:
             await connection.execute(text)
             await connection.execute(query("migrations", "record-migration"), version, name, checksum)
     if max(applied, default=0) > newest():
         # A newer replica has been here: its views are not ours to take back.
         return
-    for _, text in scripts("views"):
-        await connection.execute(text)
+    teams = await connection.fetchval(query("roles", "find-team-schema"))
+    for folder in ("views", "grants", "team") if teams else ("views", "grants"):
+        for _, text in scripts(folder):
+            await connection.execute(text)
+    await connection.execute(query("roles", "apply-privileges"))
 
 
 def newest() -> int:

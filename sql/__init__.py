@@ -1,4 +1,4 @@
-"""The SQL of Postel: `migrations/` and `views/` make the schema, `queries/` holds every statement by name.
+"""The SQL of Postel: all folders but `queries/` make the schema, that one holds every statement by name.
 
 A query file holds statements, each opened by a line `-- name: noun-verb`, followed by a line that says its purpose.
 """
@@ -23,6 +23,6 @@ def query(file: str, name: str) -> str:
 
 
 def scripts(folder: str) -> list[tuple[str, str]]:
-    """(file name, text) of every script of `migrations` or `views`, in the order of their names."""
+    """(file name, text) of every script of one of the folders that make the schema, in the order of their names."""
     found = [entry for entry in files(__name__).joinpath(folder).iterdir() if entry.name.endswith(".sql")]
     return [(entry.name, entry.read_text()) for entry in sorted(found, key=lambda entry: entry.name)]

@@ -33,6 +33,7 @@ MEMORY = Path("/dev/shm")
 ROOM_BYTES = 1 << 30
 
 LONGEST_FILES = (
+    "tests/exporter/test_side_by_side.py",
     "tests/faults/test_trouble.py",
     "tests/queries/test_tails_in_trouble.py",
     "tests/queries/test_tails.py",
@@ -40,6 +41,7 @@ LONGEST_FILES = (
     "tests/faults/test_kills.py",
     "tests/e2e/test_round_trip.py",
     "tests/queries/test_conformance.py",
+    "tests/exporter/test_migrations.py",
     "tests/exporter/test_serve.py",
     "tests/e2e/test_corpus.py",
     "tests/exporter/test_embedded.py",

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 from msgspec import Struct
@@ -39,12 +40,23 @@ class Server(Struct):
 
 
 @contextmanager
-def serving(database_url: str, settings: Mapping[str, str] | None = None, *, ready: bool = True) -> Iterator[Server]:
-    """`postel serve` on a free port until the block ends; `settings` are POSTEL_* variables without the prefix."""
+def serving(
+    database_url: str,
+    settings: Mapping[str, str] | None = None,
+    *,
+    ready: bool = True,
+    checkout: Path | None = None,
+) -> Iterator[Server]:
+    """`postel serve` on a free port until the block ends; `settings` are POSTEL_* variables without the prefix.
+
+    `checkout` is a folder with other code to run than this.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTEL_")}
+    if checkout is not None:
+        environment["PYTHONPATH"] = str(checkout)
     environment |= {f"POSTEL_{name}": value for name, value in (settings or {}).items()}
     command = [sys.executable, "-m", "exporter", "serve", "--bind", "127.0.0.1:0", "--database-url", database_url]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, cwd=checkout, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         found = next((m for line in process.stdout if (m := re.search(r"listens on (https?://\S+)", line))), None)

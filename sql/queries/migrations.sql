@@ -11,6 +11,12 @@ CREATE TABLE IF NOT EXISTS postel_migrations (
     checksum text NOT NULL
 );
 
+-- name: become-owner
+-- Go on as the role that the schema belongs to, so that what is made now belongs to it, too.
+SELECT set_config('role', r.rolname, true)
+FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner
+WHERE c.oid = to_regclass('postel_migrations') AND r.rolname <> current_user;
+
 -- name: list-migrations
 -- What was applied, to find what is missing.
 SELECT version, checksum FROM postel_migrations;

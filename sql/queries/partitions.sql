@@ -26,9 +26,7 @@ SELECT otel_drop_partition($1);
 
 -- name: measure-stored
 -- The bytes of everything that is Postel's, with indexes and TOAST.
-SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class AS c
-WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'otel_partitions'::regclass)
-    AND (c.relname ^@ 'otel_' OR c.relname = 'attribute_keys');
+SELECT coalesce(sum(bytes), 0)::bigint FROM v_otel_storage;
 
 -- name: find-oldest-partitions
 -- From when on records of each signal may be kept (unix nanoseconds).

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from exporter import roles
 from exporter.embedded_cluster import make_private_folder
 from exporter.embedded_place import account_for, spawn_options
 from exporter.integrity import check
@@ -25,7 +26,10 @@ from queries.arrivals import Position, Search
 from queries.database import ReadDatabase
 from queries.params import LogSearch
 from sql import scripts
-from tests.exporter.asking import Postel, postel
+from tests.exporter import sending
+from tests.exporter.asking import Postel, execute, postel
+from tests.exporter.sending import sent
+from tests.sql.rows import ask
 
 BIN = Path("/usr/lib/postgresql/15/bin")
 RECORDS = 600
@@ -99,6 +103,21 @@ async def _ask(app: Postel) -> None:
         assert answer.status_code == 200 and len(answer.json()["series"]) > 0, metric["name"]
     stored = (await app.get("/api/storage", limit="1000")).json()
     assert sum(service["spans"] for service in stored["services"]) == RECORDS and stored["keys"]
+
+
+def test_roles_and_teams_on_postgresql_15(url: str) -> None:
+    """The administrator may create roles, and is no superuser."""
+    admin, writer, team = (url.replace("postgres@", f"{name}@") for name in ("admin", "postel_writer", "team"))
+    asyncio.run(execute(url, "CREATE ROLE admin LOGIN CREATEROLE", "ALTER DATABASE postgres OWNER TO admin"))
+    asyncio.run(migrate(admin))
+    for _ in range(2):
+        asyncio.run(roles.create(admin, None, 8.0))
+    payments = {"service.name": "pay", "service.namespace": "payments"}
+    sent(writer, sending.spans(sending.span(1, 1), resource=payments), sending.logs(sending.log("x")))
+    asyncio.run(execute(admin, "CREATE ROLE team LOGIN", "SELECT otel_grant_namespaces('team', '{payments}')"))
+    assert ask(team, "SELECT service_name FROM otel_team.v_otel_traces") == [{"service_name": "pay"}]
+    assert ask(team, "SELECT service_name FROM otel_team.v_otel_logs_enriched") == []
+    assert ask(url, "SELECT * FROM otel_due_privileges UNION ALL SELECT statement FROM otel_foreign_objects") == []
 
 
 async def _answer(app: Postel, name: str, **parameters: str) -> list[dict[str, Any]]:

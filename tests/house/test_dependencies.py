@@ -31,7 +31,7 @@ EXPORTER: tuple[Layer, ...] = (
     ("body", "kept", "ingest", "access", "unread", "connection"),
     ("deletion",),
     ("retention", "erasure"),
-    ("maintenance", "backfill"),
+    ("maintenance", "backfill", "roles", "grant"),
     ("sidecar",),
     ("app",),
     ("serve", "replay", "hashing", "erase"),

@@ -14,7 +14,7 @@ import sql
 from tests.house.source import shown, source_files, tree
 
 QUERY_FILES = source_files(".sql", "sql/queries")
-SCRIPTS = source_files(".sql", "sql/migrations", "sql/views")
+SCRIPTS = source_files(".sql", "sql/migrations", "sql/views", "sql/grants", "sql/team")
 NAME = re.compile(r"[a-z]+(-[a-z0-9]+)+")
 VERBS = re.compile(
     r"\s*(select|insert|update|delete|merge|with|create|alter|drop|truncate|copy|grant|revoke)\s+\S",

@@ -40,7 +40,7 @@ def test_every_view_says_what_it_shows(database_url: str) -> None:
         "SELECT obj_description(oid) AS comment FROM pg_class "
         "WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace",
     )
-    assert len(rows) == 10
+    assert len(rows) == 14
     assert all(row["comment"].endswith(".") for row in rows)
 
 
