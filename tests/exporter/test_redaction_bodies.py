@@ -69,6 +69,15 @@ def test_a_text_made_to_take_long_does_not(expression: str) -> None:
     assert len(hidden) < len(text) / 2, "most is hidden unread"
 
 
+def test_nor_does_one_that_matches_nothing_everywhere() -> None:
+    """An empty match looks to the end of the text as well; where it costs nothing, nothing is hidden for it."""
+    text = "a" * 200_000
+    began = thread_time()
+    assert rules("(a+b)?").hide(text).endswith("a***")
+    assert thread_time() - began < 1.5
+    assert rules("x*", r"\b\d*").hide(text) == text
+
+
 def test_an_expression_that_is_none() -> None:
     with pytest.raises(ValueError, match=r"^missing \): \(abc$"):
         compile_rule("(abc")
