@@ -6,6 +6,7 @@ value of OTLP, it is removed.
 Source: docs/redaction.md; docs/architecture.md, "Refused records".
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from exporter.errors import UndecodableBody
 from exporter.otlp.anyvalue import to_otlp
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.records import LOGS, AnyValue
-from exporter.redaction import DROPPED, KEPT, Redaction
+from exporter.redaction import HASHED, KEPT, Redaction
 from exporter.redaction_bodies import BodyRules
 
 _REMOVED = object()
@@ -51,14 +52,21 @@ class Refused(Struct, frozen=True):
     def _item(self, value: Any) -> Any:
         """A JSON value without what may not be kept, or _REMOVED."""
         if isinstance(value, list):
+            if len(value) > 1 and any(isinstance(item, str) and self._is_listed(item) for item in value):
+                # [key, value], perhaps.
+                return _REMOVED
             return [found for item in value if (found := self._item(item)) is not _REMOVED]
         if not isinstance(value, dict):
             return value
-        # Of a record that is not of its type the key may be anything.
-        if isinstance(key := value.get("key"), str) and (fate := self.lists.fate(key)) != KEPT:
-            return _REMOVED if fate == DROPPED else self._hashed(key, value.get("value"))
+        fate, key = max(((self.lists.fate(key), key) for key in _keys(value)), default=(KEPT, ""))
+        if fate != KEPT:
+            return self._hashed(key, value.get("value")) if fate == HASHED and value.get("key") == key else _REMOVED
         found = {name: self._item(item) for name, item in value.items() if self.lists.fate(name) == KEPT}
         return {name: item for name, item in found.items() if item is not _REMOVED}
+
+    def _is_listed(self, text: str) -> bool:
+        """Whether a text is a key of the lists; it may be a value, so that nothing is to remember it."""
+        return text in self.lists.dropped or text in self.lists.hashed
 
     def _hashed(self, key: str, value: Any) -> Any:
         try:
@@ -84,7 +92,14 @@ def _hidden(value: Any, rules: BodyRules) -> Any:
 
 
 def _is_removed(item: Any, rules: BodyRules) -> bool:
-    return isinstance(item, dict) and isinstance(key := item.get("key"), str) and key in rules.members
+    return isinstance(item, dict) and any(key in rules.members for key in _keys(item))
+
+
+def _keys(value: dict[str, Any]) -> Iterator[str]:
+    """The keys of what may be meant for an attribute: others write `Key`, or `name` beside `value`."""
+    names = {name.lower() for name in value}
+    naming = ("key", "name") if "value" in names else ("key",)
+    return (item for name, item in value.items() if name.lower() in naming and isinstance(item, str))
 
 
 def _is_key(name: str, around: dict[str, Any]) -> bool:

@@ -31,6 +31,29 @@ def test_what_is_dropped_is_gone_from_any_shape() -> None:
 
 
 @pytest.mark.parametrize(
+    "attribute",
+    [
+        {"Key": "password", "Value": {"Type": "STRING", "Value": "s3"}},
+        {"key": "a", "Key": "password", "Value": "s3"},
+        {"key": "password", "Key": "a", "value": "s3"},
+        {"name": "password", "value": "s3"},
+        {"Name": "user.id", "Value": "s3"},
+        {"Key": "user.id", "value": {"stringValue": "s3"}},
+        ["password", "s3"],
+    ],
+)
+def test_attributes_as_others_write_them_are_gone(attribute: Any) -> None:
+    """Go's SDK prints them with capitals; OTLP takes that for nothing, and quarantine has the record as it came."""
+    record = msgspec.json.encode({"name": "password", "attributes": [attribute, {"key": "a"}]})
+    assert HASHED.redact(SPANS, record) == b'{"name":"password","attributes":[{"key":"a"}]}'
+
+
+def test_members_as_others_write_them_are_gone_from_bodies_that_are_none() -> None:
+    body = {"body": [{"Key": "pin", "Value": 1}, {"name": "pin", "value": 1}, {"name": "pin"}]}
+    assert BODIES.redact(LOGS, msgspec.json.encode(body)) == b'{"body":[{"name":"pin"}]}'
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         ({"stringValue": "42"}, "42"),
