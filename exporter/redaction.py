@@ -19,7 +19,7 @@ from exporter.otlp.records import AnyValue, Codec, KeyValue, Opaque
 _NOTHING: frozenset[str] = frozenset()
 _VALUE_BYTES, _SEAL_BYTES = 10, 6
 _HASH_CHARACTERS = 2 * (_VALUE_BYTES + _SEAL_BYTES)
-_MAX_UNTOUCHED, _MAX_UNTOUCHED_BYTES, _MAX_FATES = 10_000, 256, 10_000
+_MAX_UNTOUCHED, _MAX_UNTOUCHED_BYTES, _MAX_FATES, _MAX_FATE_CHARACTERS = 10_000, 256, 10_000, 256
 KEPT, HASHED, DROPPED = 1, 2, 3
 
 
@@ -81,7 +81,7 @@ class Redaction(Struct, frozen=True):
     _untouched: dict[type[Codec], set[Opaque]] = field(default_factory=dict)
     """Short attributes that may be stored, by their bytes: most come again."""
     _fates: dict[str, int] = field(default_factory=dict)
-    """What becomes of the keys that were asked for."""
+    """What becomes of the keys that were asked for; not of long ones, which anybody may make up."""
     _secret: bytes = field(default_factory=partial(os.urandom, 32))
 
     def opaque(self, codec: Codec, raws: Sequence[Opaque]) -> Sequence[Opaque]:
@@ -118,11 +118,13 @@ class Redaction(Struct, frozen=True):
         """What becomes of the attributes of a key: KEPT, HASHED or DROPPED."""
         fate = self._fates.get(key)
         if fate is None:
-            if len(self._fates) >= _MAX_FATES:
-                self._fates.clear()
             is_hashed = key in self.hashed
             is_dropped = key in self.dropped or (is_hashed and self.hasher is None)
-            fate = self._fates[key] = DROPPED if is_dropped else HASHED if is_hashed else KEPT
+            fate = DROPPED if is_dropped else HASHED if is_hashed else KEPT
+            if len(key) <= _MAX_FATE_CHARACTERS:
+                if len(self._fates) >= _MAX_FATES:
+                    self._fates.clear()
+                self._fates[key] = fate
         return fate
 
     def digest(self, raw: Opaque) -> bytes:

@@ -9,7 +9,7 @@ from exporter.errors import UndecodableBody
 from exporter.otlp.json import JsonCodec
 from exporter.otlp.protobuf import ProtobufCodec
 from exporter.otlp.records import Codec, KeyValue
-from exporter.redaction import Hasher, Keys, Redaction
+from exporter.redaction import DROPPED, KEPT, Hasher, Keys, Redaction
 from tests.exporter.sending import attributes, field
 
 KEY = b"k" * 32
@@ -97,6 +97,9 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(redaction._untouched[JsonCodec]) <= 10_000
     redaction.opaque(codec, [long := codec.text_attribute("k", "x" * 2000)])
     assert long not in redaction._untouched[JsonCodec]
+    for key in ("password" + "x" * 2000, "password"):
+        assert redaction.fate(key) == (DROPPED if key == "password" else KEPT)
+        assert (key in redaction._fates) == (key == "password"), "whoever sends may make up keys of any length"
 
 
 def test_without_the_key_what_is_to_be_hashed_is_dropped() -> None:
