@@ -8,7 +8,8 @@ from pathlib import Path
 from stat import S_ISREG
 
 Stamp = tuple[str, int, int, int]
-"""Where the path leads, when that was written (unix nanoseconds), its inode and its size in bytes."""
+"""Where the path leads, when that was changed (unix nanoseconds), its inode and its size in bytes. Changed, not written:
+whoever copies a file may keep the time of writing, and who may not read it any more has to be told, too."""
 
 
 def stamp(path: Path) -> Stamp | None:
@@ -21,4 +22,4 @@ def stamp(path: Path) -> Stamp | None:
     # A subPath mount of an optional ConfigMap that does not exist leaves a folder of that name.
     if not S_ISREG(found.st_mode):
         return None
-    return os.path.realpath(path), found.st_mtime_ns, found.st_ino, found.st_size
+    return os.path.realpath(path), found.st_ctime_ns, found.st_ino, found.st_size

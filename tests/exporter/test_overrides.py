@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import time
 import weakref
 from collections.abc import Callable
@@ -60,6 +61,8 @@ PLANTED = [
     f"drop: {{log_body: [{{{SECRET}: a}}]}}",
     f"drop: {{log_body: [{{key: '{SECRET}*x'}}]}}",
     f"drop: {{log_body: [{{key: [{SECRET}]}}]}}",
+    f'drop: {{logs: ["{SECRET}\\UFFFFFFFF"]}}',
+    f'drop: {{logs: ["{SECRET}\\uD800"]}}',
 ]
 """Files that cannot be loaded, with a secret in each place that a problem may repeat."""
 
@@ -224,6 +227,17 @@ def test_a_file_that_changes_while_it_is_read_waits(mount: Mount, monkeypatch: p
     monkeypatch.undo()
     assert "password" in watched.promotion.dropped("logs")
     assert not look(watched) and watched.state == module.State(IN_FORCE)
+
+
+def test_a_file_that_keeps_its_time_of_writing_is_another(tmp_path: Path) -> None:
+    """As `cp -p` and `rsync --inplace --times` write it."""
+    file = tmp_path / "overrides.yaml"
+    file.write_text("drop: {logs: [a]}")
+    watched, before = watching(file), file.stat()
+    assert not look(watched)
+    file.write_text("drop: {logs: [b]}")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert look(watched) and "b" in watched.promotion.dropped("logs")
 
 
 def test_what_cannot_be_seen_is_refused(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
