@@ -4,6 +4,7 @@ Works on PyYAML's nodes instead of the values it would build: nodes know their l
 apart, and leave a scalar as the text that somebody wrote (`5:30` stays `5:30`, `yes` stays `yes`).
 """
 
+import re
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +15,9 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from exporter.errors import ConfigurationError, quoted
 
 _TAG = "tag:yaml.org,2002:"
+_MAX_BYTES = 1024 * 1024
+"""YAML is read at 0.5 MB/s, and a running server has other things to do."""
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _KINDS = {"str": "a string", "int": "an integer", "float": "a number", "bool": "a boolean", "null": "empty"}
 
 
@@ -51,6 +55,9 @@ class Document:
             raise ConfigurationError(
                 f"{self.name}: is nested too deeply: lists inside two mappings are enough"
             ) from None
+        except (ValueError, OverflowError):
+            # PyYAML's own, of "\UFFFFFFFF".
+            raise ConfigurationError(f"{self.name}: is not one YAML document: it escapes what is no character") from None
         except yaml.YAMLError as error:
             where = f"{self.name}{_line(error)}"
             raise ConfigurationError(f"{where}: is not one YAML document: {quote(_reason(error))}") from None
@@ -59,9 +66,13 @@ class Document:
     def read(cls, path: Path) -> "Document":
         """The document in a file. Raises ConfigurationError where it cannot be read or parsed."""
         try:
-            return cls(str(path), path.read_bytes())
+            with path.open("rb") as file:
+                data = file.read(_MAX_BYTES + 1)
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+        if len(data) > _MAX_BYTES:
+            raise ConfigurationError(f"{path}: is longer than 1 MiB, which is all that a ConfigMap holds")
+        return cls(str(path), data)
 
     def where(self, node: Node) -> str:
         """`file:line` of a node."""
@@ -104,7 +115,10 @@ class Document:
     def string(self, node: Node, path: str) -> Iterator[tuple[str, Node, str]]:
         """(string, node, path) of a string. Notes whatever else stands there."""
         if node.tag == _TAG + "str":
-            yield str(node.value), node, path
+            if _LONE_SURROGATE.search(node.value):
+                self.problem(node, path, f"half a character, which no sender can send: {quote(node.value)}")
+            else:
+                yield str(node.value), node, path
         else:
             self.problem(node, path, f"must be a string (quote it); is {kind(node)}")
 

@@ -63,8 +63,6 @@ class Overrides:
             found = await compute(True, load, overrides=self.path)
         except ConfigurationError as error:
             problems = error.unquoted
-        except OSError as error:
-            problems = (f"{self.path}: cannot be read: {error.strerror}",)
         if self._stamp() != seen:
             return False
         self._seen = seen

@@ -17,6 +17,7 @@ from msgspec import Struct, structs
 from yaml.nodes import MappingNode, Node
 
 from exporter.documents import Document, quote
+from exporter.errors import ConfigurationError
 from exporter.otlp.records import LOGS, METRICS, SPANS
 from exporter.redaction import Hasher, Keys, Redaction
 from exporter.redaction_bodies import BodyRules, compile_rule
@@ -102,9 +103,16 @@ def load(base: Path | None = None, overrides: Path | None = None) -> Promotion:
     found: _Found = {owner: {} for owner in OWNERS}
     _read_promotions(document, document.root, "", found)
     document.finish()
-    if overrides is None or stamp(overrides) is None:
+    if overrides is None or not _is_there(overrides):
         return _merged(found, _NO_DROPS, Keys(), None)
     return _merged(found, *_read_overrides(Document.read(overrides), found))
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return stamp(path) is not None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _packaged() -> Document:

@@ -252,8 +252,14 @@ def _find_overrides(values: Mapping[str, Any], given: Layer, problems: list[str]
     """Only the default may lead nowhere: the ConfigMap is optional, and may be made later."""
     key = "attribute_overrides"
     file: Path | None = values[key]
-    if file is not None and not given[key].is_default and stamp(file) is None:
-        problems.append(f"{given[key].origin}: {key}: no such file; is {file}")
+    if file is None or given[key].is_default:
+        return
+    try:
+        problem = "" if stamp(file) else "no such file"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    if problem:
+        problems.append(f"{given[key].origin}: {key}: {problem}; is {file}")
 
 
 def _contradictions(values: Mapping[str, Any], given: Layer) -> Iterator[str]:

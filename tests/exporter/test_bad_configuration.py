@@ -87,6 +87,9 @@ OVERRIDES = [
     ("drop: {hash: {spans: [a]}}", ":1: drop.hash: must be a list of attribute keys; is a mapping"),
     ("drop:\n  hash:\n  - a\n  - 42", ":4: drop.hash[1]: must be a string (quote it); is an integer: 42"),
     ("drop: {hash: ['*.id']}", ":1: drop.hash[0]: a pattern is a beginning and one star, such as user.*; is *.id"),
+    ('drop: {logs: ["\\UFFFFFFFF"]}', ": is not one YAML document: it escapes what is no character"),
+    ('drop: {logs: ["\\U00110000"]}', ": is not one YAML document: it escapes what is no character"),
+    ('drop: {logs: ["a\\uD800"]}', ":1: drop.logs[0]: half a character, which no sender can send: a\\ud800"),
     ("drop: {hash: [a], hash: [b]}", ":1: drop.hash: stands here twice"),
     (
         "drop: {log_body: card}",
@@ -187,6 +190,28 @@ def test_invalid_utf8(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         promotion.load(overrides=file)
     assert problem(caught).startswith(f"{file}: is not one YAML document: ")
+
+
+def test_a_file_that_would_take_long_to_read(tmp_path: Path) -> None:
+    file = tmp_path / "overrides.yaml"
+    file.write_text("#" * (1 << 20))
+    assert promotion.load(overrides=file) == promotion.load()
+    file.write_text("#" * (1 << 20) + "#")
+    with pytest.raises(ConfigurationError) as caught:
+        promotion.load(overrides=file)
+    assert problem(caught) == f"{file}: is longer than 1 MiB, which is all that a ConfigMap holds"
+
+
+def test_a_link_to_itself(tmp_path: Path) -> None:
+    file = tmp_path / "overrides.yaml"
+    file.symlink_to(file)
+    said = "cannot be read: Too many levels of symbolic links"
+    with pytest.raises(ConfigurationError) as caught:
+        promotion.load(overrides=file)
+    assert problem(caught) == f"{file}: {said}"
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load(environ={"POSTEL_ATTRIBUTE_OVERRIDES": str(file)})
+    assert problem(caught) == f"POSTEL_ATTRIBUTE_OVERRIDES: attribute_overrides: {said}; is {file}"
 
 
 def test_every_problem_of_a_file_is_named_at_once(tmp_path: Path) -> None:
