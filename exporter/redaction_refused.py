@@ -15,11 +15,13 @@ from msgspec import Struct
 from exporter.errors import UndecodableBody
 from exporter.otlp.anyvalue import to_otlp
 from exporter.otlp.json import JsonCodec
+from exporter.otlp.json_wire import LogRecord
 from exporter.otlp.records import LOGS, AnyValue
 from exporter.redaction import HASHED, KEPT, Redaction
 from exporter.redaction_bodies import BodyRules
 
 _REMOVED = object()
+_FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(LogRecord))
 
 
 class Refused(Struct, frozen=True):
@@ -41,13 +43,12 @@ class Refused(Struct, frozen=True):
     def _log_record(self, record: Any, rules: BodyRules) -> Any:
         if not isinstance(record, dict):
             return _hidden(record, rules)
-        if "body" in record:
-            try:
-                value = rules.read(JsonCodec(), msgspec.json.encode(record["body"]))
-            except UndecodableBody:
-                return record | {"body": _hidden(record["body"], rules)}
-            return record | {"body": to_otlp(value)}
-        return record
+        return {
+            # What OTLP does not know may be meant for the body: `Body`, `message`.
+            name: _body(item, rules) if name == "body" else item if name in _FIELDS else _hidden(item, rules)
+            for name, item in record.items()
+            if name in _FIELDS or name not in rules.members
+        }
 
     def _item(self, value: Any) -> Any:
         """A JSON value without what may not be kept, or _REMOVED."""
@@ -74,6 +75,13 @@ class Refused(Struct, frozen=True):
         except UndecodableBody:
             return _REMOVED
         return {"key": key, "value": to_otlp(self.lists.hash(decoded))}
+
+
+def _body(value: Any, rules: BodyRules) -> Any:
+    try:
+        return to_otlp(rules.read(JsonCodec(), msgspec.json.encode(value)))
+    except UndecodableBody:
+        return _hidden(value, rules)
 
 
 def _hidden(value: Any, rules: BodyRules) -> Any:

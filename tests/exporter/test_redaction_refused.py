@@ -48,6 +48,13 @@ def test_attributes_as_others_write_them_are_gone(attribute: Any) -> None:
     assert HASHED.redact(SPANS, record) == b'{"name":"password","attributes":[{"key":"a"}]}'
 
 
+def test_what_is_no_field_of_a_log_record_may_be_its_body() -> None:
+    record = {"severityText": "s3", "Body": {"stringValue": "a s3"}, "message": ["s3"], "pin": 1, "flags": "x"}
+    kept = {"severityText": "s3", "Body": {"stringValue": "a ***"}, "message": ["***"], "flags": "x"}
+    assert msgspec.json.decode(BODIES.redact(LOGS, msgspec.json.encode(record))) == kept
+    assert msgspec.json.decode(BODIES.redact(SPANS, msgspec.json.encode(record))) == record
+
+
 def test_members_as_others_write_them_are_gone_from_bodies_that_are_none() -> None:
     body = {"body": [{"Key": "pin", "Value": 1}, {"name": "pin", "value": 1}, {"name": "pin"}]}
     assert BODIES.redact(LOGS, msgspec.json.encode(body)) == b'{"body":[{"name":"pin"}]}'
