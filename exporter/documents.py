@@ -57,7 +57,7 @@ class Document:
             ) from None
         except (ValueError, OverflowError):
             # PyYAML's own, of "\UFFFFFFFF".
-            raise ConfigurationError(f"{self.name}: is not one YAML document: it escapes what is no character") from None
+            raise ConfigurationError(f"{self.name}: is not one YAML document: an escape is no character") from None
         except yaml.YAMLError as error:
             where = f"{self.name}{_line(error)}"
             raise ConfigurationError(f"{where}: is not one YAML document: {quote(_reason(error))}") from None

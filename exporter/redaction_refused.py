@@ -6,22 +6,51 @@ value of OTLP, it is removed.
 Source: docs/redaction.md; docs/architecture.md, "Refused records".
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from exporter.errors import UndecodableBody
+from exporter.otlp import json_wire as wire
 from exporter.otlp.anyvalue import to_otlp
 from exporter.otlp.json import JsonCodec
-from exporter.otlp.json_wire import LogRecord
-from exporter.otlp.records import LOGS, AnyValue
+from exporter.otlp.records import LOGS, METRICS, SPANS, AnyValue
 from exporter.redaction import HASHED, KEPT, Redaction
 from exporter.redaction_bodies import BodyRules
 
 _REMOVED = object()
-_FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(LogRecord))
+
+
+def _fields(*messages: type[Struct]) -> frozenset[str]:
+    return frozenset(field.encode_name for message in messages for field in msgspec.structs.fields(message))
+
+
+_NONE: Final[frozenset[str]] = frozenset()
+_RECORDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {SPANS: _fields(wire.Span), LOGS: _fields(wire.LogRecord), METRICS: _fields(wire.Metric)}
+)
+_PARTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "events": _fields(wire.Event),
+        "links": _fields(wire.Link),
+        "status": _fields(wire.Status),
+        "dataPoints": _fields(
+            wire.NumberDataPoint, wire.HistogramDataPoint, wire.ExponentialHistogramDataPoint, wire.SummaryDataPoint
+        ),
+        "exemplars": _fields(wire.Exemplar),
+        "quantileValues": _fields(wire.ValueAtQuantile),
+        "values": _fields(wire.KeyValue, wire.AnyValue),
+        **dict.fromkeys(("gauge", "sum", "histogram", "exponentialHistogram", "summary"), _fields(wire.Data)),
+        **dict.fromkeys(("positive", "negative"), _fields(wire.Buckets)),
+        **dict.fromkeys(("attributes", "filteredAttributes", "metadata"), _fields(wire.KeyValue)),
+        **dict.fromkeys(("body", "value"), _fields(wire.AnyValue)),
+        **dict.fromkeys(("arrayValue", "kvlistValue"), _fields(wire.ArrayValue)),
+    }
+)
+"""OTLP's own members of what lies in a member: those are no attributes, whatever the lists name."""
 
 
 class Refused(Struct, frozen=True):
@@ -33,7 +62,7 @@ class Refused(Struct, frozen=True):
     def redact(self, signal: str, record: bytes) -> bytes:
         """A refused record of a signal as it may be kept; b"" of what is no JSON."""
         try:
-            found = self._item(msgspec.json.decode(record)) if record else _REMOVED
+            found = self._item(msgspec.json.decode(record), _RECORDS[signal]) if record else _REMOVED
             if signal == LOGS and self.bodies is not None:
                 found = self._log_record(found, self.bodies)
             return b"" if found is _REMOVED else msgspec.json.encode(found)
@@ -45,24 +74,28 @@ class Refused(Struct, frozen=True):
             return _hidden(record, rules)
         return {
             # What OTLP does not know may be meant for the body: `Body`, `message`.
-            name: _body(item, rules) if name == "body" else item if name in _FIELDS else _hidden(item, rules)
+            name: _body(item, rules) if name == "body" else item if name in _RECORDS[LOGS] else _hidden(item, rules)
             for name, item in record.items()
-            if name in _FIELDS or name not in rules.members
+            if name in _RECORDS[LOGS] or name not in rules.members
         }
 
-    def _item(self, value: Any) -> Any:
-        """A JSON value without what may not be kept, or _REMOVED."""
+    def _item(self, value: Any, own: frozenset[str]) -> Any:
+        """A JSON value without what may not be kept, or _REMOVED; `own` are OTLP's names of members here."""
         if isinstance(value, list):
             if len(value) > 1 and any(isinstance(item, str) and self._is_listed(item) for item in value):
                 # [key, value], perhaps.
                 return _REMOVED
-            return [found for item in value if (found := self._item(item)) is not _REMOVED]
+            return [found for item in value if (found := self._item(item, own)) is not _REMOVED]
         if not isinstance(value, dict):
             return value
         fate, key = max(((self.lists.fate(key), key) for key in _keys(value)), default=(KEPT, ""))
         if fate != KEPT:
             return self._hashed(key, value.get("value")) if fate == HASHED and value.get("key") == key else _REMOVED
-        found = {name: self._item(item) for name, item in value.items() if self.lists.fate(name) == KEPT}
+        found = {
+            name: self._item(item, _PARTS.get(name, _NONE) if name in own else _NONE)
+            for name, item in value.items()
+            if name in own or self.lists.fate(name) == KEPT
+        }
         return {name: item for name, item in found.items() if item is not _REMOVED}
 
     def _is_listed(self, text: str) -> bool:

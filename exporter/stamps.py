@@ -8,8 +8,9 @@ from pathlib import Path
 from stat import S_ISREG
 
 Stamp = tuple[str, int, int, int]
-"""Where the path leads, when that was changed (unix nanoseconds), its inode and its size in bytes. Changed, not written:
-whoever copies a file may keep the time of writing, and who may not read it any more has to be told, too."""
+"""Where the path leads, when that was changed (unix nanoseconds), its inode and its size in bytes.
+
+Changed, not written: whoever copies a file may keep the time of writing, and rights to read it are a change, too."""
 
 
 def stamp(path: Path) -> Stamp | None:

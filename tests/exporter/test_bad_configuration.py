@@ -87,8 +87,8 @@ OVERRIDES = [
     ("drop: {hash: {spans: [a]}}", ":1: drop.hash: must be a list of attribute keys; is a mapping"),
     ("drop:\n  hash:\n  - a\n  - 42", ":4: drop.hash[1]: must be a string (quote it); is an integer: 42"),
     ("drop: {hash: ['*.id']}", ":1: drop.hash[0]: a pattern is a beginning and one star, such as user.*; is *.id"),
-    ('drop: {logs: ["\\UFFFFFFFF"]}', ": is not one YAML document: it escapes what is no character"),
-    ('drop: {logs: ["\\U00110000"]}', ": is not one YAML document: it escapes what is no character"),
+    ('drop: {logs: ["\\UFFFFFFFF"]}', ": is not one YAML document: an escape is no character"),
+    ('drop: {logs: ["\\U00110000"]}', ": is not one YAML document: an escape is no character"),
     ('drop: {logs: ["a\\uD800"]}', ":1: drop.logs[0]: half a character, which no sender can send: a\\ud800"),
     ("drop: {hash: [a], hash: [b]}", ":1: drop.hash: stands here twice"),
     (

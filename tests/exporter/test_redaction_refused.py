@@ -4,11 +4,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from google.protobuf.message import Message
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram, HistogramDataPoint, Metric, Sum
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from exporter.otlp.records import LOGS, SPANS
+from exporter.otlp.message_json import message_to_json
+from exporter.otlp.records import LOGS, METRICS, SPANS
 from exporter.redaction import Hasher, Keys, Redaction
 from exporter.redaction_bodies import BodyRules, compile_rule
 from exporter.redaction_refused import Refused
+from tests.exporter.sending import gauge, point, span
 
 HASHER = Hasher(b"k" * 32)
 ONLY_DROPPED = Refused(Redaction(Keys(frozenset({"password"})), Keys(), HASHER), None)
@@ -28,6 +33,37 @@ def test_what_is_dropped_is_gone_from_any_shape() -> None:
     assert redact(b'{"key":"password","value":1}') == b""
     for broken in (b"{", b"\xff", b"[" * 100_000):
         assert redact(broken) == b""
+
+
+OWN = Keys(frozenset({"name", "status", "events", "sum", "count", "dataPoints", "key", "value", "message"}))
+
+
+@pytest.mark.parametrize(
+    ("signal", "record"),
+    [
+        (
+            SPANS,
+            span(
+                1,
+                1,
+                has={"a": {"b": ["c"]}},
+                status=Status(code=Status.STATUS_CODE_ERROR),
+                events=[Span.Event(name="e")],
+            ),
+        ),
+        (METRICS, gauge("g", point(1, has={"a": 1}))),
+        (METRICS, Metric(name="h", histogram=Histogram(data_points=[HistogramDataPoint(count=1, sum=2)]))),
+        (METRICS, Metric(name="s", sum=Sum(data_points=[point(1)]))),
+    ],
+)
+def test_a_key_that_is_called_like_a_field_takes_no_field(signal: str, record: Message) -> None:
+    """Else a span would be replayed without its status, and a metric without its points."""
+    sent = msgspec.json.decode(message_to_json(record))
+    refused = Refused(Redaction(OWN, Keys(), HASHER), None)
+    assert msgspec.json.decode(refused.redact(signal, msgspec.json.encode(sent))) == sent
+    planted = {"attributes": {"status": "s3"}, "status": {"sum": "s3"}, "x": {"name": "s3"}}
+    kept: dict[str, Any] = {"attributes": {}, "x": {}} | ({"status": {}} if signal == SPANS else {})
+    assert msgspec.json.decode(refused.redact(signal, msgspec.json.encode(planted))) == kept
 
 
 @pytest.mark.parametrize(
