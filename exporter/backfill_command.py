@@ -17,7 +17,7 @@ from exporter import promotion
 from exporter.backfill import PLACES, Backfill, Difference, Target
 from exporter.embedded import attached
 from exporter.errors import ConfigurationError
-from exporter.flags import add_setting_flags, run, settings_of
+from exporter.flags import add_setting_flags, run, settings_of, utf8
 from exporter.promotion import OWNERS, STRING, Promotion
 from exporter.settings import Settings
 
@@ -30,7 +30,7 @@ PROMOTE = "promote"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of both commands."""
     add_setting_flags(parser, "data_dir", "database_url")
-    parser.add_argument("key", metavar="KEY", help="the attribute")
+    parser.add_argument("key", type=utf8, metavar="KEY", help="the attribute")
     parser.add_argument("--signal", required=True, choices=OWNERS, metavar="OWNER", help=f"one of {', '.join(OWNERS)}")
     parser.add_argument("--backfill", action="store_true", help="do it; without, say what there is to do")
 

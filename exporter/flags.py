@@ -27,6 +27,15 @@ def add_setting_flags(parser: argparse.ArgumentParser, *keys: str) -> None:
         parser.add_argument(f"--{key.replace('_', '-')}", metavar=metavar, help=text)
 
 
+def utf8(text: str) -> str:
+    """An argument that is looked for in telemetry, for argparse: no sender can send anything but UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("must be UTF-8") from None
+    return text
+
+
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings in force for a command. Raises ConfigurationError."""
     given = {key: getattr(args, key, None) for key in SETTING_FLAGS}

@@ -7,7 +7,7 @@ import argparse
 
 from exporter.database import Database
 from exporter.embedded import attached
-from exporter.flags import add_setting_flags, run, settings_of
+from exporter.flags import add_setting_flags, run, settings_of, utf8
 from exporter.redaction import Hasher
 from exporter.settings import Settings
 from sql import query
@@ -16,7 +16,8 @@ from sql import query
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `postel hash`."""
     add_setting_flags(parser, "data_dir", "database_url")
-    parser.add_argument("value", metavar="VALUE", help="what a sender gives: a string, or as text whatever else it is")
+    what = "what a sender gives: a string, or as text whatever else it is"
+    parser.add_argument("value", type=utf8, metavar="VALUE", help=what)
 
 
 def run_command(args: argparse.Namespace) -> int:

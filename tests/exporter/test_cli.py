@@ -80,6 +80,8 @@ def test_check_config_reads_the_overrides(tmp_path: Path) -> None:
         (["check-config", "--wait"], "--wait"),
         (["export", "--signal", "traces"], "--signal"),
         (["export", "--url", "localhost:4318"], "--url: "),
+        (["hash", "\udcff"], "VALUE: must be UTF-8"),
+        (["promote", "\udcff", "--signal", "spans"], "KEY: must be UTF-8"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(arguments: list[str], named: str) -> None:
