@@ -128,14 +128,17 @@ def attributes(found: Sequence[Attribute], style: Style) -> list[str]:
         Column("TYPES", [Cell(clean(", ".join(each.types))) for each in found], least=8),
         Column("LIES ON", [Cell(_place(each)) for each in found], rank=2),
         Column("PROMOTED", [Cell("yes" if each.promoted else "no") for each in found], rank=1),
-        Column(
-            "VALUES", [Cell("" if (n := each.distinct_values) is None else f"{n:,}") for each in found], True, rank=1
-        ),
+        Column("VALUES", [Cell(_values(each)) for each in found], True, rank=1),
         _sizes("BYTES", [each.bytes for each in found], True),
         _counts("FILTERS", [each.filtered for each in found]),
         Column("EACH", [Cell(_mean(each)) for each in found], True),
     ]
     return table(columns, style)
+
+
+def _values(found: Attribute) -> str:
+    """How many values; of what lies on rows those that series have or had are not all."""
+    return f"{found.distinct_values:,}{'+' if found.high_cardinality else ''}" if found.distinct_values else ""
 
 
 def _mean(found: Attribute) -> str:
