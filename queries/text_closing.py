@@ -19,7 +19,7 @@ _TRY_OF = {
 }
 SAID = {
     ("adjusted", True): "Adjusted for sampling: a span counts for as many as its tracestate says it stands for.",
-    ("complete", False): "Not complete: not all spans could be counted in time, the latest of some minutes are missing.",
+    ("complete", False): "Not complete: the latest spans of some minutes could not be counted in time.",
     ("sampled", True): "Of records only the newest were looked at.",
 }
 """What there is to say of a field that has this value; of others nothing is."""
