@@ -142,8 +142,8 @@ def _values(found: Attribute) -> str:
 
 
 def _mean(found: Attribute) -> str:
-    each = found.filter_seconds / found.filtered if found.filtered else math.nan
-    return values.duration(round(each * 1e9)) if math.isfinite(each) else ""
+    nano = found.filter_seconds * 1e9 / found.filtered if found.filtered else math.nan
+    return values.duration(round(nano)) if math.isfinite(nano) else ""
 
 
 def _place(found: Attribute) -> str:
