@@ -18,7 +18,7 @@ from exporter.backfill import PLACES, Backfill, Difference, Target
 from exporter.embedded import attached
 from exporter.errors import ConfigurationError
 from exporter.flags import add_setting_flags, run, settings_of, utf8
-from exporter.promotion import OWNERS, STRING, Promotion
+from exporter.promotion import OWNERS, RESOURCE, SCOPE, STRING, Promotion
 from exporter.settings import Settings
 
 _SAY_S = 1.0
@@ -97,6 +97,9 @@ def _print_lines(target: Target, types: set[str], overrides: Path | None) -> Non
     """What to add to the overrides file, under the types that the key has."""
     where = overrides or "a file that attribute_overrides names"
     print(f"{_title(target)}: not promoted; add this to {where}, and begin again:", file=sys.stderr)
+    if not types:
+        what = f"no {target.owner if target.owner in (RESOURCE, SCOPE) else 'series'} that is stored has it"
+        print(f"({what}: look up its type with `postel attributes`, {STRING} is a guess)", file=sys.stderr)
     key = target.key if _PLAIN.fullmatch(target.key) else msgspec.json.encode(target.key).decode()
     print(f"promote:\n  {target.owner}:")
     for of_type in sorted(types or {STRING}):

@@ -33,6 +33,8 @@ def main() -> int:
     options = parser.parse_args()
     command = [sys.executable, "-m", "exporter", "serve", "--bind", options.bind]
     command += ["--data-dir", options.data_dir] if options.data_dir else []
+    # However it ends, its server ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen(command)
     try:
         url = f"http://{options.bind.replace('127.0.0.1', 'localhost')}"

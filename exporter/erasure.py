@@ -90,7 +90,7 @@ def digest(criteria: Iterable[Criterion], key: bytes) -> bytes:
     """What an erasure is known by in its trail: the same for the same attributes in any order, and nothing without
     the database's secret `key`."""
     parts = sorted((criterion.key, criterion.wanted[0]) for criterion in criteria)
-    return hashlib.blake2b(msgspec.json.encode(parts), key=key, digest_size=32).digest()
+    return hashlib.blake2b(msgspec.json.encode(parts), key=key, digest_size=32, person=b"postel erasure").digest()
 
 
 class Carriers(Struct, frozen=True):

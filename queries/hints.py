@@ -14,6 +14,7 @@ _CALLED: Final = MappingProxyType(
         "errors": "status",
         "operation": "name",
         "span_name": "name",
+        "metric": "name",
         "metric_name": "name",
         "service_name": "service",
         "service.name": "service",

@@ -10,7 +10,7 @@ from queries.answers_attributes import Attribute
 from queries.answers_config import Configuration
 from queries.answers_storage import Storage
 from queries.text_cells import Style, wrapped
-from queries.text_closing import closing
+from queries.text_closing import SAID, closing
 from queries.text_config import configuration
 from queries.text_series import series
 from queries.text_tables import Lines, any_records, is_records, scalars
@@ -55,7 +55,7 @@ def _listed(content: Struct, style: Style) -> list[str]:
 
 def _told(content: Struct, records: Sequence[Any]) -> dict[str, Any]:
     """What an answer says that neither its records nor its last lines say again."""
-    said_below = ("window", "adjusted", *answers.Page.__struct_fields__)
+    said_below = {"window", *answers.Page.__struct_fields__} | {field for field, _ in SAID}
     names = [name for name in content.__struct_fields__ if name not in said_below]
     told = {name: getattr(content, name) for name in names if not hasattr(records[0], name)}
     return {name: found for name, found in told.items() if found is not records}

@@ -17,7 +17,12 @@ _TRY_OF = {
     "exemplars": "/api/metrics?format=text lists the metrics that there are",
     "services": "senders POST OTLP to /v1/traces, /v1/logs and /v1/metrics",
 }
-_ADJUSTED = "Adjusted for sampling: a span counts for as many as its tracestate says it stands for."
+SAID = {
+    ("adjusted", True): "Adjusted for sampling: a span counts for as many as its tracestate says it stands for.",
+    ("complete", False): "Not complete: the latest spans of some minutes could not be counted in time.",
+    ("sampled", True): "Of records only the newest were looked at.",
+}
+"""What there is to say of a field that has this value; of others nothing is."""
 _NEXT = "-Gd cursor="
 """Options of curl that append to the query of any URL before them, however that is quoted."""
 
@@ -30,8 +35,9 @@ def closing(content: Struct, records: Sequence[Any], style: Style) -> list[str]:
     if not records:
         return wrapped(_nothing(content, name, when), style.width)
     lines = ["", *wrapped(f"{_count(content, records, name)}{when}", style.width)]
-    if getattr(content, "adjusted", False):
-        lines += wrapped(_ADJUSTED, style.width)
+    for (field, value), text in SAID.items():
+        if getattr(content, field, None) is value:
+            lines += wrapped(text, style.width)
     cursor = getattr(content, "next_cursor", None)
     return lines if cursor is None else [*lines, *_next(cursor, style)]
 

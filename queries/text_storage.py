@@ -128,9 +128,7 @@ def attributes(found: Sequence[Attribute], style: Style) -> list[str]:
         Column("TYPES", [Cell(clean(", ".join(each.types))) for each in found], least=8),
         Column("LIES ON", [Cell(_place(each)) for each in found], rank=2),
         Column("PROMOTED", [Cell("yes" if each.promoted else "no") for each in found], rank=1),
-        Column(
-            "VALUES", [Cell("" if (n := each.distinct_values) is None else f"{n:,}") for each in found], True, rank=1
-        ),
+        Column("VALUES", [Cell(_values(each)) for each in found], True, rank=1),
         _sizes("BYTES", [each.bytes for each in found], True),
         _counts("FILTERS", [each.filtered for each in found]),
         Column("EACH", [Cell(_mean(each)) for each in found], True),
@@ -138,9 +136,14 @@ def attributes(found: Sequence[Attribute], style: Style) -> list[str]:
     return table(columns, style)
 
 
+def _values(found: Attribute) -> str:
+    """How many values; of what lies on rows those that series have or had are not all."""
+    return f"{found.distinct_values:,}{'+' if found.high_cardinality else ''}" if found.distinct_values else ""
+
+
 def _mean(found: Attribute) -> str:
-    each = found.filter_seconds / found.filtered if found.filtered else math.nan
-    return values.duration(round(each * 1e9)) if math.isfinite(each) else ""
+    nano = found.filter_seconds * 1e9 / found.filtered if found.filtered else math.nan
+    return values.duration(round(nano)) if math.isfinite(nano) else ""
 
 
 def _place(found: Attribute) -> str:

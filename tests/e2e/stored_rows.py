@@ -16,7 +16,8 @@ SELECT c.relname, coalesce(p.signal, ''), coalesce(p.time_column, '')
 FROM pg_class AS c LEFT JOIN otel_partitioned_tables AS p ON p.parent = c.relname
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
     AND c.relname ~ '^(otel_|attribute_keys)'
-    AND c.relname !~ '^otel_(ingest|partition|secrets|row_indexes|attribute_filters)|_minutes'
+    AND c.relname !~ '^otel_(ingest|partition|secrets|row_indexes|attribute_filters|backfills|erasures|rounds)|_minutes'
+    AND c.relname !~ '^otel_(roles|namespace_grants)'
 """
 _DIMENSIONS = {
     "otel_resources_dim": "resource",

@@ -66,6 +66,7 @@ def test_a_key_that_is_not_promoted_gets_the_lines_to_paste(store: str, tmp_path
         done = run(store, tmp_path, "", "promote", key, "--signal", "spans", "--backfill")
         assert done.returncode == 2
         assert "not promoted; add this to " + str(tmp_path / "overrides.yaml") in done.stderr
+        assert ("string is a guess" in done.stderr) == (key == "nobody's")
         (tmp_path / "pasted.yaml").write_text(done.stdout)
         assert load(overrides=tmp_path / "pasted.yaml").promoted_types("spans", key) == types
     assert done.stdout == 'promote:\n  spans:\n    string:\n      - "nobody\'s"\n'

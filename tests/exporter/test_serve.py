@@ -254,7 +254,8 @@ def test_the_demo_prints_curl_lines_that_work(made: Path) -> None:
                 assert len(content) > 100, question
             assert all(any(f"/api/{signal}" in line for line in questions) for signal in ("traces", "logs", "metrics"))
         finally:
-            demo.send_signal(signal.SIGINT)
+            # Which does what Ctrl-C does.
+            demo.send_signal(signal.SIGTERM)
         assert demo.wait(30) == 0
     assert not postmaster_file(made).exists()
 

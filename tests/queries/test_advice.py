@@ -111,7 +111,7 @@ def test_only_of_what_is_asked_for(full: Loaded) -> None:
 def test_text(full: Loaded) -> None:
     text = full.asker.get("/api/attributes", signal="spans", format="text", limit="1000").text
     rows = [line.split() for line in text.splitlines()]
-    assert rows[1] == ["KEY", "SIGNAL", "TYPES", "LIES", "ON", "PROMOTED", "BYTES", "FILTERS", "EACH"]
+    assert rows[0] == ["KEY", "SIGNAL", "TYPES", "LIES", "ON", "PROMOTED", "VALUES", "BYTES", "FILTERS", "EACH"]
     [row] = [row for row in rows if row[:1] == [HEAVY]]
     assert row[1:5] == ["spans", "string", "row", "no"]
     assert max(map(len, text.splitlines())) <= 100

@@ -170,6 +170,8 @@ def test_a_key_that_left_the_series(shared: Server, service: str) -> None:
     send_spans(shared, service, [span(n + 1, ago(0), attributes={key: f"new-{n % 50}"}) for n in range(100)])
     found = keys(shared, signal="spans")[key]
     assert found["high_cardinality"] and found["left_series_at"].startswith("20") and found["distinct_values"] >= 200
+    drawn = shared.get("/api/attributes", signal="spans", format="text", width="200", limit="1000").text
+    assert f"{found['distinct_values']:,}+" in next(line for line in drawn.splitlines() if line.startswith(key)).split()
     of_service = keys(shared, signal="spans", service=service)[key]
     assert (of_service["distinct_values"], of_service["rows"]) == (found["distinct_values"], None)
     answer = values(shared, key, limit="1000")

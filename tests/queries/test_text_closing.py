@@ -8,7 +8,10 @@ import pytest
 from msgspec import Struct
 
 from queries import answers
+from queries.answers_attributes import Attribute, AttributeList
+from queries.answers_services import Operation, OperationList
 from queries.params import ALL_TIME
+from queries.text import draw
 from queries.text_cells import Style
 from queries.text_closing import closing
 from tests.queries.shapes import PAGE, TRACE_ID, line, make, numbers, trace
@@ -47,12 +50,27 @@ def test_of_an_aggregation_it_is_lines_that_are_counted() -> None:
     assert said(Lines, [line(numbers(1, 2))], total=9, aggregation="p95")[1].startswith("1 of 9 series from ")
 
 
-def test_that_counts_are_adjusted_is_said() -> None:
-    services = [make(answers.Service)]
-    first = "1 service from 2026-09-21 13:13:20 to 14:13:20 UTC (1h)"
-    second = "Adjusted for sampling: a span counts for as many as its tracestate says it stands for."
-    assert said(answers.ServiceList, services, total=1, adjusted=True) == ["", first, second]
-    assert said(answers.ServiceList, services, total=1, adjusted=False) == ["", first]
+@pytest.mark.parametrize(
+    ("kind", "record", "field", "value", "begins"),
+    [
+        (answers.ServiceList, answers.Service, "adjusted", True, "Adjusted for sampling: "),
+        (OperationList, Operation, "complete", False, "Not complete: "),
+        (AttributeList, Attribute, "sampled", True, "Of records only the newest "),
+    ],
+)
+def test_what_limits_an_answer_is_said_and_nothing_else(
+    kind: type[Struct], record: type[Struct], field: str, value: bool, begins: str
+) -> None:
+    usual = {"adjusted": False, "complete": True, "sampled": False}
+    records = {kind.records: [make(record)], "total": 1}  # type: ignore[attr-defined]
+
+    def drawn(**given: bool) -> list[str]:
+        fields = {name: found for name, found in (usual | given).items() if name in kind.__struct_fields__}
+        return draw(make(kind, **PAGE | records | fields), Style(100, "never")).splitlines()
+
+    *before, last = drawn(**{field: value})
+    assert last.startswith(begins)
+    assert drawn() == before
 
 
 def test_nothing_was_found() -> None:

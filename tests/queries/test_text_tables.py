@@ -61,7 +61,7 @@ class Graph(Struct):
     window: answers.TimeWindow
     nodes: list[Node]
     edges: list[Edge]
-    complete: bool
+    whole: bool
     step: int
 
 
@@ -159,7 +159,7 @@ cart     HGET            client       5       0             -             ∞   
         GRAPH,
         80,
         """\
-complete no  step 30.0s
+whole no  step 30.0s
 CLIENT SERVICE SERVER SERVICE CALLS PROTOCOLS  IS INTERNAL ATTRIBUTES
 frontend       cart           1,200 grpc, http yes         a=1 b="x y"
 cart           redis             99 -          no          -

@@ -136,6 +136,7 @@ def test_windows() -> None:
         ([("http.route", "/x")], "http.route", "did you mean attr.http.route?"),
         ([("atr.http.route", "/x")], "atr.http.route", "did you mean attr.http.route?"),
         ([("operation", "x")], "operation", "did you mean name?"),
+        ([("metric", "x")], "metric", "did you mean name?"),
         ([("error", "true")], "error", "did you mean status?"),
         ([("from", "now-1h")], "from", "did you mean start_time?"),
         ([("attr.http.status_code__ge", "500")], "attr.http.status_code__ge", "did you mean __gte?"),
