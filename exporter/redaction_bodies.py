@@ -84,11 +84,13 @@ def compile_rule(expression: str) -> Any:
 
 
 def _spans(expression: Any, data: bytes) -> Iterable[tuple[int, int]]:
-    until_s = thread_time() + _PATIENCE_S + len(data) * _PATIENCE_S_PER_BYTE
+    until_s = 0.0
     for found in expression.finditer(data):
         first, last = found.span()
         if first < last:
             yield first, last
+        # Most texts have no match: finding the first one is linear, and needs no clock.
+        until_s = until_s or thread_time() + _PATIENCE_S + len(data) * _PATIENCE_S_PER_BYTE
         until_s += _PATIENCE_S_PER_MATCH
         if thread_time() > until_s:
             yield first, len(data)
