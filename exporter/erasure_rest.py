@@ -65,6 +65,8 @@ async def _rewrite(
     connection: Connection, dimension: Dimension, ids: Sequence[int], criteria: Sequence[Criterion]
 ) -> None:
     kind = dimension.kind
+    # A key's change is what a backfill's lock holds off, so it comes first: typed rows that it wrote are seen below.
+    await _replace_hashes(connection, dimension, ids)
     statement = kind.statement("remove-attributes", "erasure").replace("__attributes__", dimension.attributes)
     await connection.execute(statement, ids, [escape_nul(criterion.key) for criterion in criteria])
     if kind is RESOURCES:
@@ -73,7 +75,6 @@ async def _rewrite(
         for of_type in TYPES:
             statement = typed_statement("delete-typed-attributes", kind, of_type, "erasure")
             await connection.execute(statement, ids, [criterion.key_hash for criterion in criteria])
-    await _replace_hashes(connection, dimension, ids)
     # Their series' hashes are made of this one's, and would lead who finds them to this row.
     for series in dimension.series:
         found = [row[0] for row in await dependents(connection, dimension, series, ids)]

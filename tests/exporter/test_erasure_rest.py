@@ -1,13 +1,21 @@
-"""Refused records may have any shape: what is asked for is found in it, or it is left, but nothing ends in an error."""
+"""Refused records may have any shape, and nothing ends in an error; rows that are rewritten while a promotion is filled
+in keep no typed copy of what is gone."""
 
+import asyncio
 import json
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 
+from exporter.backfill import Backfill, Target
+from exporter.database import Connection, Database
 from exporter.erasure import Criterion
-from exporter.erasure_rest import holds
+from exporter.erasure_rest import holds, rewrite
+from exporter.promotion import TYPES
+from tests.exporter.test_deletion import WAITING
+from tests.sql.rows import ask
 
 KEY = "user.id"
 
@@ -73,3 +81,38 @@ def test_nothing_that_json_can_say_is_an_error() -> None:
 
     found = [held(rng.choice(("42", "true", "NaN", "1e999")), some(6)) for _ in range(4000)]
     assert 10 < sum(found) < 3000
+
+
+@pytest.mark.parametrize("is_erased_first", [True, False])
+def test_a_promotion_that_is_filled_in_meanwhile_leaves_no_copy(is_erased_first: bool, store: str) -> None:
+    ask(
+        store,
+        "INSERT INTO otel_resources_dim (dropped_attributes_count, resource_hash, schema_url, attributes) "
+        "SELECT 0, n::text::bytea, '', jsonb_build_object('user.id', CASE n WHEN 1 THEN '42' ELSE 'x' END) "
+        "FROM generate_series(1, 2) AS n RETURNING 1",
+    )
+    (row,) = ask(
+        store, "INSERT INTO attribute_keys (key_hash, key) VALUES (sha256('user.id'), 'user.id') RETURNING key_id"
+    )
+
+    async def session() -> None:
+        database = Database(store, 2, 8.0)
+        work = Backfill(store, Target("resource", KEY, frozenset(TYPES)))
+        fill = partial(work._batch, key_id=row["key_id"], after=0, end=9, store=True)
+
+        async def erase(connection: Connection) -> tuple[int, int]:
+            return await rewrite(connection, [Criterion.of(KEY, "42")])
+
+        first, second = (erase, fill) if is_erased_first else (fill, erase)
+        async with database.transaction() as connection:
+            await first(connection)
+            waiting = asyncio.create_task(database.retrying(second))
+            while not await asyncio.to_thread(ask, store, WAITING):
+                assert not waiting.done(), "it waits for nobody"
+                await asyncio.sleep(0.01)
+        await waiting
+        await database.close()
+        await work.close()
+
+    asyncio.run(session())
+    assert [row["value"] for row in ask(store, "SELECT value FROM otel_resource_attrs_string")] == ["x"]
