@@ -20,7 +20,7 @@ from exporter.erasure_rest import dimension_tables, holds, rewrite
 from exporter.flags import add_setting_flags, run, settings_of
 from exporter.minutes import AT_ONCE, Minutes
 from exporter.partitions import Partitions
-from exporter.quantities import parsed_by, seconds
+from exporter.quantities import between, parsed_by, seconds
 from exporter.redaction import Hasher
 from exporter.settings import Settings
 from sql import query
@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--signal", choices=sorted(SIGNALS), action="append", help="only records of it; repeatable")
     parser.add_argument(
-        "--since", metavar="TIME", type=parsed_by(seconds), help="only records of the last, such as, 30d"
+        "--since",
+        metavar="TIME",
+        type=parsed_by(between(seconds, "1s", "36500d")),
+        help="only records of that last time, such as 30d",
     )
     parser.add_argument("--dry-run", action="store_true", help="count them, and erase nothing")
 

@@ -310,7 +310,17 @@ def test_others_lose_nothing_beside_it(store: str, other: str, monkeypatch: pyte
     assert asyncio.run(violations(store)) == []
 
 
-@pytest.mark.parametrize("flag", [["--attr", "user.id"], ["--attr", "=42"], [], ["--attr", "a=b", "--signal", "x"]])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ["--attr", "user.id"],
+        ["--attr", "=42"],
+        [],
+        ["--attr", "a=b", "--signal", "x"],
+        ["--attr", "a=b", "--since", "36500000d"],
+        ["--attr", "a=b", "--since", "0s"],
+    ],
+)
 def test_bad_usage(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["erase", *flag])
