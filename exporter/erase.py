@@ -209,6 +209,8 @@ class Erasure:
         async with self._database.session() as connection:
             found = await connection.fetch(query("erasure", "list-vacuumable"), tables, *self._touched)
             for name, is_parent in found:
+                if not await connection.fetchval(query("erasure", "is-there"), name):
+                    continue
                 statement = query("erasure", "analyze-parent" if is_parent else "vacuum-table")
                 await connection.execute(statement.replace("__table__", name))
                 await connection.execute(query("erasure", "forget-statistics"), name)

@@ -104,6 +104,10 @@ WHERE c.oid IN (
     SELECT FROM pg_stats AS s WHERE s.tablename = c.relname AND s.schemaname::regnamespace = c.relnamespace))
 ORDER BY c.relkind DESC, 1;
 
+-- name: is-there
+-- Whether a partition was not dropped meanwhile.
+SELECT to_regclass($1) IS NOT NULL;
+
 -- name: vacuum-table
 -- Reclaim what was deleted, in indexes too, and have no statistics that quote it.
 VACUUM (INDEX_CLEANUP ON, ANALYZE) __table__;
@@ -114,4 +118,4 @@ ANALYZE __table__;
 
 -- name: forget-statistics
 -- Nor any of a table without rows.
-SELECT otel_forget_statistics($1::text::regclass);
+SELECT otel_forget_statistics(t.name) FROM to_regclass($1) AS t (name) WHERE t.name IS NOT NULL;
