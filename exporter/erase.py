@@ -208,12 +208,10 @@ class Erasure:
         tables = [*parents, "otel_traces", *dimension_tables(), "otel_rejected_records"]
         async with self._database.session() as connection:
             found = await connection.fetch(query("erasure", "list-vacuumable"), tables, *self._touched)
-            for name, is_parent in found:
-                if not await connection.fetchval(query("erasure", "is-there"), name):
-                    continue
-                statement = query("erasure", "analyze-parent" if is_parent else "vacuum-table")
-                await connection.execute(statement.replace("__table__", name))
-                await connection.execute(query("erasure", "forget-statistics"), name)
+            for name, statement in found:
+                if await connection.fetchval(query("erasure", "is-there"), name):
+                    await connection.execute(statement)
+                    await connection.execute(query("erasure", "forget-statistics"), name)
 
     def _say(self, what: str, at_unix_nano: int | None = None) -> None:
         """Say on stderr how far it is, now and then."""

@@ -336,6 +336,19 @@ def test_partitions_may_be_dropped_meanwhile(store: str) -> None:
     assert asyncio.run(session()) == 0
 
 
+def test_what_was_not_touched_is_not_analysed(store: str) -> None:
+    """Though the statistics over all partitions are."""
+    sent(store, spans(span(1, 1, has={KEY: 42}), span(1, 2)), spans(span(2, 1, NOW - 5 * DAY)))
+    ask(store, "SELECT", given="ANALYZE ONLY otel_spans_fact")
+    analysed = "SELECT relname FROM pg_stat_user_tables WHERE relname LIKE 'otel_spans_fact%' AND analyze_count > 0"
+    assert [row["relname"] for row in ask(store, analysed)] == ["otel_spans_fact"]
+    assert erase(store, "--attr", f"{KEY}=42") == 0
+    (today,) = ask(store, "SELECT tableoid::regclass::text AS name FROM otel_spans_fact WHERE trace_id::text LIKE '%1'")
+    assert sorted(row["relname"] for row in ask(store, analysed)) == ["otel_spans_fact", today["name"]]
+    (whole,) = ask(store, "SELECT analyze_count AS n FROM pg_stat_user_tables WHERE relname = 'otel_spans_fact'")
+    assert whole["n"] == 2
+
+
 def dropped(url: str) -> list[str]:
     """What is dropped where spans are kept for three days."""
 
