@@ -133,7 +133,7 @@ def _is_wanted(value: Any, criterion: Criterion) -> bool:
 
 
 def _readings(value: Any) -> Iterator[AnyValue]:
-    """What a value may mean: itself, or as an AnyValue, under whatever name: a misspelt one may be why it was refused."""
+    """What a value may mean: itself, or an AnyValue by whatever name: it may be refused for a misspelt one."""
     if not isinstance(value, dict):
         yield value
         return

@@ -326,7 +326,7 @@ def test_partitions_may_be_dropped_meanwhile(store: str) -> None:
         async with holder.transaction():
             # Partitions are vacuumed in the order of their names.
             await holder.execute("LOCK TABLE otel_logs_fact IN SHARE UPDATE EXCLUSIVE MODE")
-            while not await holder.fetchval(WAITING):  # noqa: ASYNC110
+            while not await holder.fetchval(WAITING):
                 assert not erasing.done()
                 await asyncio.sleep(0.01)
             assert len(await asyncio.to_thread(dropped, store)) == 4 * 6

@@ -13,7 +13,8 @@ from tests.exporter.test_erase import erase
 from tests.sql.rows import ask
 
 KEY = "user.id"
-LEFT = """SELECT (SELECT count(*) FROM otel_spans_fact)::int AS spans, (SELECT count(*) FROM otel_logs_fact)::int AS logs,
+LEFT = """SELECT (SELECT count(*) FROM otel_spans_fact)::int AS spans,
+(SELECT count(*) FROM otel_logs_fact)::int AS logs,
 (SELECT count(*) FROM otel_metrics_data_points_number)::int AS points,
 (SELECT count(*) FROM otel_rejected_records)::int AS refused"""
 
@@ -47,14 +48,20 @@ def test_a_hashed_value_is_known_by_what_was_sent(
         for i, v in enumerate(values, 50):
             about = span(1, first + i)
             about.events.add(name="e", attributes=attributes({KEY: v}))
-            made += [spans(about), logs(log(f"{first} {i}", has={KEY: v})), logs(log(f"{first} {i}"), resource={KEY: v})]
+            made += [
+                spans(about),
+                logs(log(f"{first} {i}", has={KEY: v})),
+                logs(log(f"{first} {i}"), resource={KEY: v}),
+            ]
             made.append(metrics(gauge(f"g{first} {i}", point(1, has={KEY: v}))))
             made.append(spans(span(0, first + i, has={KEY: v})))
         return made
 
     outcomes = sent(store, *bodies(1, values), *bodies(500, others), lists=hashing)
     assert sum(outcome.rejected for outcome in outcomes) == len(values) + len(others), "spans without a trace"
-    for row in ask(store, "SELECT attributes ->> 'user.id' AS id FROM v_otel_logs_enriched WHERE attributes ? 'user.id'"):
+    for row in ask(
+        store, "SELECT attributes ->> 'user.id' AS id FROM v_otel_logs_enriched WHERE attributes ? 'user.id'"
+    ):
         assert row["id"] not in [to_text(value) for value in values], "it is hashed"
     assert erase(store, "--attr", f"{KEY}={text}") == 0
     kept = len(others)

@@ -68,7 +68,7 @@ def test_however_deep_it_lies(shape: str, depth: int) -> None:
 
 def test_nothing_that_json_can_say_is_an_error() -> None:
     rng = Random(5)
-    leaves = (None, True, 42, -1, 1e300, 10**30, "42", "x", "NaN", "9" * 5000, [], {})
+    leaves: tuple[Any, ...] = (None, True, 42, -1, 1e300, 10**30, "42", "x", "NaN", "9" * 5000, [], {})
     names = (KEY, "key", "value", "intValue", "doubleValue", "bytesValue", "kvlistValue", "values", "stringValue")
 
     def some(depth: int) -> Any:

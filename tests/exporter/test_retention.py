@@ -129,9 +129,7 @@ def test_the_oldest_go_first_and_a_round_ends_in_time(store: str, monkeypatch: p
     assert deleted + applied(store, rule, budget_s=1000) == 100
 
 
-def test_a_rule_that_never_comes_to_an_end_leaves_time_to_others(
-    store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rule_that_never_comes_to_an_end_leaves_time_to_others(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporter.deletion.BATCH", 5)
     old = NOW - 9 * HOUR
     for name in ("a", "b"):
