@@ -172,7 +172,7 @@ class Backfill:
         values = {row["id"]: _value(row["value"]) for row in rows}
         wanted = {i: value for i, value in values.items() if TYPE_OF.get(type(value)) in self._target.types}
         if store:
-            there = await connection.fetch(self._statement("lock-rows"), list(wanted)) if wanted else []
+            there = await connection.fetch(self._statement("lock-rows"), list(wanted), self._key) if wanted else []
             await store_typed(connection, self._kind, [(row[0], key_id, wanted[row[0]]) for row in there])
             progress = self._target.owner, self._hash, sorted(self._target.types), last_id
             await connection.execute(self._statement("save-last-id"), *progress)

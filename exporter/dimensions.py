@@ -208,21 +208,21 @@ class Dimensions:
         Returns the hashes of those that were really inserted. Raises StorageUnavailable (safe to retry: idempotent).
         """
         async with self._lock:
-            ids = self._ids.setdefault(kind, {})
-            missing = {row_hash: entries[row_hash].row for row_hash in sorted(entries) if row_hash not in ids}
-            if not missing:
-                return set()
-            self.missed[kind.table] += len(missing)
-            key_ids = self._key_ids
-            found, inserted, new_keys = await self._database.retrying(
-                lambda c: _store(c, kind, missing, promotion, key_ids)
-            )
-            self._ids.setdefault(kind, {}).update(found)
-            key_ids.update(new_keys)
-            self.created[kind.table] += len(inserted)
-            if (new_rows := self.new_rows.get(kind.table)) is not None:
-                for row_hash in inserted:
-                    new_rows.add(missing[row_hash].attributes)
+            inserted = set[bytes]()
+            # Whatever was found before the caches were emptied is found again: it may be another's by now.
+            while missing := {h: entries[h].row for h in sorted(entries) if not self.known(kind, h)}:
+                ids, key_ids = self._ids, self._key_ids
+                self.missed[kind.table] += len(missing)
+                found, new, new_keys = await self._database.retrying(
+                    partial(_store, kind=kind, rows=missing, promotion=promotion, known_keys=key_ids)
+                )
+                ids.setdefault(kind, {}).update(found)
+                key_ids.update(new_keys)
+                inserted |= new
+                self.created[kind.table] += len(new)
+                if (new_rows := self.new_rows.get(kind.table)) is not None:
+                    for row_hash in new:
+                        new_rows.add(missing[row_hash].attributes)
             return inserted
 
 

@@ -27,6 +27,7 @@ from sql import query
 log = logging.getLogger("postel")
 _NANO = 1_000_000_000
 _ROUND_S = 30.0
+_SHARES = 6
 _PAUSE_S = (0.05, 0.3)
 """Between two attempts: who waited for the last one is through by then, and other locks are held."""
 
@@ -57,13 +58,18 @@ class Dropping:
         Raises StorageUnavailable.
         """
         deadline = time.monotonic() + _ROUND_S
-        await self._empty(RETENTION, self._find_expired, deadline)
+        for signal in self._kept_s:
+            await self._empty(RETENTION, partial(self._find_expired, of_signal=signal))
         if self._max_bytes is not None:
-            await self._empty(MAX_SIZE, partial(self._find_surplus, max_bytes=self._max_bytes), deadline)
+            await self._empty(MAX_SIZE, partial(self._find_surplus, max_bytes=self._max_bytes))
         return await self._drop_emptied(deadline)
 
-    async def _empty(self, reason: str, choose: _Choose, deadline: float) -> None:
-        """Empty one stretch after the other, the oldest first, as long as `choose` finds one."""
+    async def _empty(self, reason: str, choose: _Choose) -> None:
+        """Empty one stretch after the other, the oldest first, as long as `choose` finds one.
+
+        One that is in use holds up no more than what comes after it: a few seconds are a share of the round.
+        """
+        deadline = time.monotonic() + _ROUND_S / _SHARES
         while found := await self._database.retrying(partial(_empty_one, choose=choose)):
             (signal, until), freed = found
             if freed is not None:
@@ -77,13 +83,11 @@ class Dropping:
             else:
                 await asyncio.sleep(uniform(*_PAUSE_S))
 
-    async def _find_expired(self, connection: Connection) -> Range | None:
-        now = time.time_ns()
-        for signal, until in await _ended(connection):
-            kept_s = self._kept_s[signal]
-            if kept_s is not None and until <= now - int(kept_s * _NANO):
-                return signal, until
-        return None
+    async def _find_expired(self, connection: Connection, of_signal: str) -> Range | None:
+        kept_s = self._kept_s[of_signal]
+        until = 0 if kept_s is None else time.time_ns() - int(kept_s * _NANO)
+        ended = (found for found in await _ended(connection) if found[0] == of_signal and found[1] <= until)
+        return next(ended, None)
 
     async def _find_surplus(self, connection: Connection, max_bytes: int) -> Range | None:
         stored = await connection.fetchval(query("partitions", "measure-stored"))

@@ -20,7 +20,7 @@ from exporter.erasure_rest import dimension_tables, holds, rewrite
 from exporter.flags import add_setting_flags, run, settings_of
 from exporter.minutes import AT_ONCE, Minutes
 from exporter.partitions import Partitions
-from exporter.quantities import parsed_by, seconds
+from exporter.quantities import between, parsed_by, seconds
 from exporter.redaction import Hasher
 from exporter.settings import Settings
 from sql import query
@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--signal", choices=sorted(SIGNALS), action="append", help="only records of it; repeatable")
     parser.add_argument(
-        "--since", metavar="TIME", type=parsed_by(seconds), help="only records of the last, such as, 30d"
+        "--since",
+        metavar="TIME",
+        type=parsed_by(between(seconds, "1s", "36500d")),
+        help="only records of that last time, such as 30d",
     )
     parser.add_argument("--dry-run", action="store_true", help="count them, and erase nothing")
 
@@ -205,10 +208,10 @@ class Erasure:
         tables = [*parents, "otel_traces", *dimension_tables(), "otel_rejected_records"]
         async with self._database.session() as connection:
             found = await connection.fetch(query("erasure", "list-vacuumable"), tables, *self._touched)
-            for name, is_parent in found:
-                statement = query("erasure", "analyze-parent" if is_parent else "vacuum-table")
-                await connection.execute(statement.replace("__table__", name))
-                await connection.execute(query("erasure", "forget-statistics"), name)
+            for name, statement in found:
+                if await connection.fetchval(query("erasure", "is-there"), name):
+                    await connection.execute(statement)
+                    await connection.execute(query("erasure", "forget-statistics"), name)
 
     def _say(self, what: str, at_unix_nano: int | None = None) -> None:
         """Say on stderr how far it is, now and then."""

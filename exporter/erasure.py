@@ -5,7 +5,8 @@ Source: docs/erasure.md; docs/decisions/0022-erasure.md.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
@@ -28,7 +29,9 @@ from exporter.dimensions import (
     Kind,
 )
 from exporter.otlp import records as r
-from exporter.otlp.anyvalue import escape_nul, forms, key_hash, to_json
+from exporter.otlp.anyvalue import NUMBER as NUMERAL
+from exporter.otlp.anyvalue import escape_nul, forms, key_hash, to_json, unescape_nul
+from exporter.otlp.records import AnyValue
 from exporter.redaction import Hasher
 from sql import query
 
@@ -71,9 +74,9 @@ class Criterion(Struct, frozen=True):
         return cls(key, tuple(forms(text)))
 
     def hashed(self, hasher: Hasher) -> "Criterion":
-        """The same with one form more: the hash that is stored in place of the value where lists say so."""
-        text = msgspec.json.decode(self.wanted[0], type=str)
-        return replace(self, wanted=(*self.wanted, to_json(hasher.hash(text))))
+        """The same with the hashes that are stored in place of such values where lists say so."""
+        text = unescape_nul(msgspec.json.decode(self.wanted[0], type=str))
+        return replace(self, wanted=(*self.wanted, *(to_json(hasher.hash(value)) for value in _hashable(text))))
 
     @property
     def contained(self) -> list[bytes]:
@@ -84,6 +87,17 @@ class Criterion(Struct, frozen=True):
     def key_hash(self) -> bytes:
         """What the key is registered by."""
         return key_hash(self.key)
+
+
+def _hashable(text: str) -> Iterator[AnyValue]:
+    """The text, and numbers that are written in another way: 42.0 is hashed as "42.0"."""
+    yield text
+    if NUMERAL.fullmatch(text):
+        number, sent = float(text), Decimal(text)
+        if Decimal(repr(number)) == sent:
+            yield from (number, -number) if number == 0 else (number,)
+        if sent == sent.to_integral_value() and abs(sent) < 1 << 63:
+            yield int(sent)
 
 
 def digest(criteria: Iterable[Criterion], key: bytes) -> bytes:

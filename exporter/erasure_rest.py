@@ -8,6 +8,8 @@ Source: docs/erasure.md; docs/decisions/0022-erasure.md.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -16,12 +18,14 @@ from exporter.database import Connection
 from exporter.deletion import BATCH
 from exporter.dimensions import RESOURCES, typed_statement
 from exporter.erasure import DIMENSIONS, Criterion, Dimension, dependents, list_carriers
-from exporter.otlp.anyvalue import escape_nul, from_otlp, from_stored, to_json
+from exporter.otlp.anyvalue import NUMBER, escape_nul, from_otlp, to_json
 from exporter.otlp.records import AnyValue
 from exporter.promotion import TYPES
 from sql import query
 
 _BY_KIND = {dimension.kind: dimension for dimension in DIMENSIONS}
+_ENCODED = frozenset(("intValue", "doubleValue", "bytesValue"))
+"""What JSON has another form for."""
 
 
 async def rewrite(connection: Connection, criteria: Sequence[Criterion]) -> tuple[int, int]:
@@ -61,6 +65,8 @@ async def _rewrite(
     connection: Connection, dimension: Dimension, ids: Sequence[int], criteria: Sequence[Criterion]
 ) -> None:
     kind = dimension.kind
+    # A key's change is what a backfill's lock holds off, so it comes first: typed rows that it wrote are seen below.
+    await _replace_hashes(connection, dimension, ids)
     statement = kind.statement("remove-attributes", "erasure").replace("__attributes__", dimension.attributes)
     await connection.execute(statement, ids, [escape_nul(criterion.key) for criterion in criteria])
     if kind is RESOURCES:
@@ -69,7 +75,6 @@ async def _rewrite(
         for of_type in TYPES:
             statement = typed_statement("delete-typed-attributes", kind, of_type, "erasure")
             await connection.execute(statement, ids, [criterion.key_hash for criterion in criteria])
-    await _replace_hashes(connection, dimension, ids)
     # Their series' hashes are made of this one's, and would lead who finds them to this row.
     for series in dimension.series:
         found = [row[0] for row in await dependents(connection, dimension, series, ids)]
@@ -107,17 +112,20 @@ def holds(criteria: Iterable[Criterion], *texts: str | None) -> bool:
     )
 
 
-def _has(value: Any, criterion: Criterion) -> bool:
+def _has(found: Any, criterion: Criterion) -> bool:
     """Whether an attribute stands anywhere in it, as a key with its value or as a member that is named so."""
-    if isinstance(value, list):
-        return any(_has(item, criterion) for item in value)
-    if not isinstance(value, dict):
-        return False
-    if value.get("key") == criterion.key and _is_wanted(value.get("value"), criterion):
-        return True
-    if criterion.key in value and _is_wanted(value[criterion.key], criterion):
-        return True
-    return any(_has(item, criterion) for item in value.values())
+    # As deep as a parser takes, which is deeper than calls may be nested.
+    waiting = [found]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            is_pair = value.get("key") == criterion.key and _is_wanted(value.get("value"), criterion)
+            if is_pair or (criterion.key in value and _is_wanted(value[criterion.key], criterion)):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def _is_wanted(value: Any, criterion: Criterion) -> bool:
@@ -125,20 +133,22 @@ def _is_wanted(value: Any, criterion: Criterion) -> bool:
 
 
 def _readings(value: Any) -> Iterator[AnyValue]:
-    """What a value may mean: itself, as an AnyValue, and each text in what is none of either."""
-    yield value
-    if isinstance(value, dict):
-        try:
-            yield from_otlp(value)
-        except (ValueError, TypeError, KeyError):
-            yield from (item for item in value.values() if isinstance(item, str | int | float))
+    """What a value may mean: itself, or an AnyValue by whatever name: it may be refused for a misspelt one."""
+    if not isinstance(value, dict):
+        yield value
+        return
+    yield from value.values()
+    for field in _ENCODED & value.keys():
+        with suppress(ValueError, TypeError, OverflowError):
+            yield from_otlp({field: value[field]})
 
 
 def _equal(value: AnyValue, form: bytes) -> bool:
-    wanted = from_stored(msgspec.json.decode(form))
-    if isinstance(value, int | float) and isinstance(wanted, int | float):
-        return value == wanted and isinstance(value, bool) == isinstance(wanted, bool)
-    return to_json(value) == form
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return isinstance(value, str | bytes | bool) and to_json(value) == form
+    if NUMBER.fullmatch(form.decode()):
+        return value == (float(form) if isinstance(value, float) else Decimal(form.decode()))
+    return isinstance(value, float) and to_json(value) == form
 
 
 def _may_have(text: str, criterion: Criterion) -> bool:

@@ -20,6 +20,7 @@ from exporter.partitions import Partitions
 from sql import query
 
 MINUTE_NANO = 60_000_000_000
+_HOUR_NANO = 60 * MINUTE_NANO
 
 _STATEMENTS: Final = MappingProxyType(
     {
@@ -104,8 +105,9 @@ class Minutes:
         try:
             return await self._database.retrying(replace)
         except NoPartition:
-            # Where the interval was changed, partitions of the facts may lie otherwise than those of the minutes.
-            await self._partitions.make(signal, low, high)
+            # Where the interval was changed, partitions of the facts may lie otherwise than those of the minutes, and
+            # records may have come for what was being dropped. Calls are up to an hour from their client's minute.
+            await self._partitions.make(signal, max(0, low - MINUTE_NANO), high + _HOUR_NANO)
             return await self._database.retrying(replace)
         finally:
             self._resize(signal, monotonic() - began)

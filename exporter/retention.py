@@ -5,6 +5,7 @@ Source: docs/erasure.md, "Rules of retention"; docs/decisions/0022-erasure.md.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 from math import inf
 from time import monotonic
@@ -28,24 +29,32 @@ class Rules:
     """Deletes what rules let go; `deleted` counts it by rule. Of several replicas one does it at a time."""
 
     def __init__(self, database: Database, rules: Sequence[Rule]) -> None:
-        self._database, self._rules = database, rules
+        self._database = database
+        self._places = deque(
+            (rule, signal, table)
+            for rule in rules
+            for signal in rule.signals
+            for table in SIGNALS[signal].tables[: SIGNALS[signal].facts]
+        )
         self.deleted: dict[str, float] = {str(rule): 0.0 for rule in rules}
 
     async def apply(self, budget_s: float = inf, pause_s: float = _PAUSE_S) -> int:
         """Delete what is too old until none is left or the time is up, oldest first; returns how many records.
 
+        The next time it goes on with the rule and table after the one that took the last of the time.
         Raises StorageUnavailable.
         """
         deadline = monotonic() + budget_s
         claim = query("deletion", "claim-round")
-        if not self._rules or not await self._database.retrying(lambda c: c.fetchval(claim, _WORK, pause_s)):
+        if not self._places or not await self._database.retrying(lambda c: c.fetchval(claim, _WORK, pause_s)):
             return 0
         deleted = 0
-        for rule in self._rules:
-            for signal in rule.signals:
-                for table in SIGNALS[signal].tables[: SIGNALS[signal].facts]:
-                    if monotonic() < deadline:
-                        deleted += await self._apply(rule, signal, table, deadline)
+        for _ in range(len(self._places)):
+            if monotonic() > deadline:
+                break
+            place = self._places[0]
+            self._places.rotate(-1)
+            deleted += await self._apply(*place, deadline)
         if deleted:
             log.info("retention rules deleted %d records", deleted)
         return deleted

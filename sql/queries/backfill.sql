@@ -41,8 +41,9 @@ WHERE t.__id__ > $1 AND t.__id__ <= $2 AND t.attributes ? $3
 ORDER BY t.__id__;
 
 -- name: lock-rows
--- Those that are still there, and stay until the end: pruning waits, and takes their typed rows with them.
-SELECT __id__ FROM __table__ WHERE __id__ = ANY($1::bigint[]) ORDER BY __id__ FOR KEY SHARE;
+-- Those that are still there with the key, and stay until the end: pruning and erasures wait, and take their typed rows
+-- with them.
+SELECT __id__ FROM __table__ WHERE __id__ = ANY($1::bigint[]) AND attributes ? $2 ORDER BY __id__ FOR KEY SHARE;
 
 -- name: list-latest-values
 -- Values of a key in the newest rows of a dimension.

@@ -92,9 +92,15 @@ WITH gone AS (DELETE FROM otel_rejected_records WHERE rejected_id = ANY ($1::big
 SELECT count(*) FROM gone;
 
 -- name: list-vacuumable
--- Which of these tables, and of their partitions from $2 to $3, this role may vacuum, and which have no rows of their own
--- but statistics over all partitions.
-SELECT c.oid::regclass::text AS name, c.relkind = 'p' AS is_parent FROM pg_class AS c
+-- Which of these tables, and of their partitions from $2 to $3, this role may vacuum, by what statement: what was deleted is
+-- reclaimed, in indexes too, and no statistics quote it. A parent has no rows of its own but statistics over all partitions,
+-- for which PostgreSQL 18 need not analyse these as well.
+SELECT c.oid::regclass::text AS name, CASE
+    WHEN c.relkind = 'r' THEN 'VACUUM (INDEX_CLEANUP ON, ANALYZE) '
+    WHEN current_setting('server_version_num')::int >= 180000 THEN 'ANALYZE ONLY '
+    ELSE 'ANALYZE '
+END || c.oid::regclass AS statement
+FROM pg_class AS c
 WHERE c.oid IN (
     SELECT to_regclass(t.name) FROM unnest($1::text[]) AS t (name)
     UNION ALL
@@ -104,14 +110,10 @@ WHERE c.oid IN (
     SELECT FROM pg_stats AS s WHERE s.tablename = c.relname AND s.schemaname::regnamespace = c.relnamespace))
 ORDER BY c.relkind DESC, 1;
 
--- name: vacuum-table
--- Reclaim what was deleted, in indexes too, and have no statistics that quote it.
-VACUUM (INDEX_CLEANUP ON, ANALYZE) __table__;
-
--- name: analyze-parent
--- Have no statistics over all partitions that quote what was deleted.
-ANALYZE __table__;
+-- name: is-there
+-- Whether a partition was not dropped meanwhile.
+SELECT to_regclass($1) IS NOT NULL;
 
 -- name: forget-statistics
 -- Nor any of a table without rows.
-SELECT otel_forget_statistics($1::text::regclass);
+SELECT otel_forget_statistics(t.name) FROM to_regclass($1) AS t (name) WHERE t.name IS NOT NULL;

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from exporter import roles
+from exporter.cli import main
 from exporter.embedded_cluster import make_private_folder
 from exporter.embedded_place import account_for, spawn_options
 from exporter.integrity import check
@@ -28,6 +29,7 @@ from queries.params import LogSearch
 from sql import scripts
 from tests.exporter import sending
 from tests.exporter.asking import Postel, execute, postel
+from tests.exporter.conftest import violations
 from tests.exporter.sending import sent
 from tests.sql.rows import ask
 
@@ -118,6 +120,29 @@ def test_roles_and_teams_on_postgresql_15(url: str) -> None:
     assert ask(team, "SELECT service_name FROM otel_team.v_otel_traces") == [{"service_name": "pay"}]
     assert ask(team, "SELECT service_name FROM otel_team.v_otel_logs_enriched") == []
     assert ask(url, "SELECT * FROM otel_due_privileges UNION ALL SELECT statement FROM otel_foreign_objects") == []
+
+
+def test_what_deletes_works_on_postgresql_15(url: str, tmp_path: Path) -> None:
+    asyncio.run(migrate(url))
+    hour, has = sending.HOUR, {"user.id": "u-5ecre7"}
+    for at in (sending.NOW, sending.NOW - 2 * sending.DAY, sending.NOW - 20 * sending.DAY):
+        sent(
+            url,
+            sending.spans(sending.span(1, 1, at, has), sending.span(1, 2, at), resource={"service.name": "a"} | has),
+            sending.spans(sending.span(2, 1, at, has), sending.span(2, 2, at)),
+            sending.logs(sending.log("x", at, has, severity_number=5), sending.log("y", at, severity_number=9)),
+            sending.metrics(sending.gauge("g", sending.point(1, at, has), sending.point(2, at - hour))),
+        )
+    config = tmp_path / "postel.yaml"
+    config.write_text("retention: {spans: 7d, rules: [{match: {severity_below: info}, keep: 1d}]}")
+    assert main(["maintain", "--config", str(config), "--database-url", url]) == 0
+    counts = """SELECT (SELECT count(*) FROM otel_spans_fact)::int AS spans,
+        (SELECT count(*) FROM otel_logs_fact)::int AS logs,
+        (SELECT count(*) FROM otel_metrics_data_points_number)::int AS points"""
+    assert ask(url, counts) == [{"spans": 8, "logs": 4, "points": 6}]
+    assert main(["erase", "--database-url", url, "--attr", "user.id=u-5ecre7"]) == 0
+    assert ask(url, counts) == [{"spans": 2, "logs": 3, "points": 3}]
+    assert asyncio.run(violations(url)) == []
 
 
 async def _answer(app: Postel, name: str, **parameters: str) -> list[dict[str, Any]]:

@@ -286,3 +286,33 @@ def test_what_is_being_stored_while_caches_are_emptied(store: str) -> None:
 
     run(store, session)
     assert ask(store, "SELECT value FROM otel_resource_attrs_string ORDER BY 1") == [{"value": "a"}, {"value": "b"}]
+
+
+def test_what_was_found_before_caches_were_emptied_is_found_again(database_url: str) -> None:
+    """An erasure rewrites one of two rows while somebody waits for the other one."""
+
+    async def session(all_of: list[Dimensions]) -> None:
+        dimensions = all_of[0]
+        known, one, two = series(1), series(2), series(3)
+        await dimensions.ensure(SPAN_SERIES, by_hash(known, one), PROMOTION)
+        dimensions.forget()
+        await dimensions.ensure(SPAN_SERIES, by_hash(known), PROMOTION)
+        holder: Any = await asyncpg.connect(database_url)
+        insert = "INSERT INTO otel_span_series_dim (series_hash, scope_id, name, kind_id, attributes) "
+        async with holder.transaction():
+            await holder.execute(f"{insert} VALUES ($1, 1, 'work 3', 1, '{{}}')", two.hash)
+            ensuring = asyncio.create_task(dimensions.ensure(SPAN_SERIES, by_hash(known, one, two), PROMOTION))
+            while not await holder.fetchval(WAITING):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            rewrite = "UPDATE otel_span_series_dim SET series_hash = 'x' WHERE name = 'work 2' RETURNING 1"
+            await asyncio.to_thread(ask, database_url, rewrite)
+            dimensions.forget()
+        await holder.close()
+        assert await ensuring == {one.hash}, "it is made anew"
+        find = "SELECT series_hash AS hash, series_id AS id FROM otel_span_series_dim"
+        rows = await asyncio.to_thread(ask, database_url, find)
+        ids = {row["hash"]: row["id"] for row in rows}
+        for entry in (known, one, two):
+            assert dimensions.known(SPAN_SERIES, entry.hash) == ids[entry.hash]
+
+    with_dimensions(database_url, session)

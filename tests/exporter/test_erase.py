@@ -11,8 +11,12 @@ import pytest
 
 from exporter.batch import Outcome
 from exporter.cli import main
+from exporter.database import Database
+from exporter.dropping import Dropping
 from exporter.minutes import Minutes, Pace
 from exporter.otlp.records import LOGS, METRICS, SPANS
+from exporter.partitions import SIGNALS, Partitions
+from exporter.settings import Retention
 from exporter.sidecar import Sidecar
 from tests.conftest import Clones, database_of
 from tests.exporter.conftest import violations
@@ -32,6 +36,7 @@ from tests.exporter.sending import (
     span,
     spans,
 )
+from tests.exporter.test_dimensions import WAITING
 from tests.sql.rows import ask
 
 ERASURES = """SELECT spans, logs, metrics, rejected, dimension_rows, signals, role, ended_at IS NOT NULL AS ended
@@ -310,7 +315,65 @@ def test_others_lose_nothing_beside_it(store: str, other: str, monkeypatch: pyte
     assert asyncio.run(violations(store)) == []
 
 
-@pytest.mark.parametrize("flag", [["--attr", "user.id"], ["--attr", "=42"], [], ["--attr", "a=b", "--signal", "x"]])
+def test_partitions_may_be_dropped_meanwhile(store: str) -> None:
+    """The records of some are past their retention: each is gone after it was listed, before it is vacuumed."""
+    old = [spans(span(number, 1, NOW - number * DAY, has={KEY: 42})) for number in range(5, 9)]
+    sent(store, *old, spans(span(1, 1, has={KEY: 42})))
+
+    async def session() -> int:
+        holder: Any = await asyncpg.connect(store)
+        erasing = asyncio.create_task(asyncio.to_thread(erase, store, "--attr", f"{KEY}=42"))
+        async with holder.transaction():
+            # Partitions are vacuumed in the order of their names.
+            await holder.execute("LOCK TABLE otel_logs_fact IN SHARE UPDATE EXCLUSIVE MODE")
+            while not await holder.fetchval(WAITING):
+                assert not erasing.done()
+                await asyncio.sleep(0.01)
+            assert len(await asyncio.to_thread(dropped, store)) == 4 * 6
+        await holder.close()
+        return await erasing
+
+    assert asyncio.run(session()) == 0
+
+
+def test_what_was_not_touched_is_not_analysed(store: str) -> None:
+    """Though the statistics over all partitions are."""
+    sent(store, spans(span(1, 1, has={KEY: 42}), span(1, 2)), spans(span(2, 1, NOW - 5 * DAY)))
+    ask(store, "SELECT", given="ANALYZE ONLY otel_spans_fact")
+    analysed = "SELECT relname FROM pg_stat_user_tables WHERE relname LIKE 'otel_spans_fact%' AND analyze_count > 0"
+    assert [row["relname"] for row in ask(store, analysed)] == ["otel_spans_fact"]
+    assert erase(store, "--attr", f"{KEY}=42") == 0
+    (today,) = ask(store, "SELECT tableoid::regclass::text AS name FROM otel_spans_fact WHERE trace_id::text LIKE '%1'")
+    assert sorted(row["relname"] for row in ask(store, analysed)) == ["otel_spans_fact", today["name"]]
+    (whole,) = ask(store, "SELECT analyze_count AS n FROM pg_stat_user_tables WHERE relname = 'otel_spans_fact'")
+    assert whole["n"] == 2
+
+
+def dropped(url: str) -> list[str]:
+    """What is dropped where spans are kept for three days."""
+
+    async def session() -> list[str]:
+        database = Database(url, 1, 8.0)
+        kept = Retention(spans=3 * 86_400, logs=None, metrics=None, max_size=None)
+        try:
+            return await Dropping(database, Partitions(database, dict.fromkeys(SIGNALS, 86_400.0), 2), kept).drop()
+        finally:
+            await database.close()
+
+    return asyncio.run(session())
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ["--attr", "user.id"],
+        ["--attr", "=42"],
+        [],
+        ["--attr", "a=b", "--signal", "x"],
+        ["--attr", "a=b", "--since", "36500000d"],
+        ["--attr", "a=b", "--since", "0s"],
+    ],
+)
 def test_bad_usage(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["erase", *flag])

@@ -129,6 +129,25 @@ def test_the_oldest_go_first_and_a_round_ends_in_time(store: str, monkeypatch: p
     assert deleted + applied(store, rule, budget_s=1000) == 100
 
 
+def test_a_rule_that_never_comes_to_an_end_leaves_time_to_others(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporter.deletion.BATCH", 5)
+    old = NOW - 9 * HOUR
+    for name in ("a", "b"):
+        sent(store, logs(*(log(f"{name} {i}", old) for i in range(100)), resource={"service.name": name}))
+
+    async def session() -> None:
+        database = Database(store, 1, 8.0)
+        rules = Rules(database, [Rule(Match(service=name, signal=LOGS), 8 * HOUR_S) for name in ("a", "b")])
+        # A clock that ticks when it is looked at.
+        monkeypatch.setattr("exporter.retention.monotonic", count().__next__)
+        for _ in range(2):
+            assert 0 < await rules.apply(12, 0.0) < 100
+        await database.close()
+
+    asyncio.run(session())
+    assert all(0 < left(store)[LOGS, name] < 100 for name in ("a", "b"))
+
+
 def test_one_of_several_does_it(store: str) -> None:
     sent(store, logs(*(log("x", NOW - HOUR, severity_number=1) for _ in range(10))))
     rule = Rule(Match(severity_below=2), 60.0)
