@@ -35,7 +35,9 @@ Noted = Callable[[Connection, int], Awaitable[object]]
 """Notes in the transaction of a batch how many records it deletes."""
 
 BATCH = 1_000
-"""Records of one transaction: it holds the rows of their traces, which a writer may want to add to."""
+"""Records of one transaction at most: it holds the rows of their traces, which a writer may want to add to."""
+_FIRST_BATCH, _LOCKED_S = 100, 0.06
+"""One that takes longer is followed by one half as large: nobody is to wait for more than a tenth of a second."""
 PAGE = 10_000
 """Records that are found at once."""
 _REST = 1.0
@@ -101,16 +103,21 @@ async def sweep(
     Yields after each batch how many records it deleted, and from when on they lay; 0 where it found none. Whoever is
     cut off, or meets records that arrived meanwhile, begins again: what is left is found. Raises StorageUnavailable.
     """
-    windows = Windows(database)
+    windows, size = Windows(database), min(_FIRST_BATCH, BATCH)
     async for begin, until in windows.of(table, *bounds):
         keys: list[Key] = sorted(await windows.ask(find, begin, until, PAGE), key=itemgetter(table.time))
         if not keys:
             yield 0, begin
-        for start in range(0, len(keys), BATCH):
+        while keys:
             began = monotonic()
-            work = partial(_work, signal=signal, table=table, keys=keys[start : start + BATCH], noted=noted)
-            yield await database.retrying(work), begin
-            await asyncio.sleep(_REST * (monotonic() - began))
+            batch, keys = keys[:size], keys[size:]
+            yield await database.retrying(partial(_work, signal=signal, table=table, keys=batch, noted=noted)), begin
+            took_s = monotonic() - began
+            if took_s > _LOCKED_S:
+                size = max(1, size // 2)
+            elif took_s < _LOCKED_S / 3:
+                size = min(BATCH, size * 2)
+            await asyncio.sleep(_REST * took_s)
 
 
 async def _work(connection: Connection, signal: Signal, table: Table, keys: Sequence[Key], noted: Noted) -> int:
