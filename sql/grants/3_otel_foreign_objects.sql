@@ -28,6 +28,7 @@ WHERE c.relowner <> home.owner
 UNION ALL
 SELECT 3, f.oid::regprocedure::text, format('ALTER FUNCTION %s OWNER TO %I', f.oid::regprocedure, home.rolname)
 FROM home
-JOIN pg_catalog.pg_proc AS f ON f.pronamespace = home.schema AND f.proname LIKE 'otel\_%' AND f.proowner <> home.owner;
+JOIN pg_catalog.pg_proc AS f ON f.pronamespace IN (home.schema, to_regnamespace('otel_team'))
+    AND f.proname LIKE 'otel\_%' AND f.proowner <> home.owner;
 
 COMMENT ON VIEW otel_foreign_objects IS 'Statements that give the rest of Postel''s objects to their owner (private).';

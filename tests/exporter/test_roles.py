@@ -32,7 +32,7 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname IN ('public', 'ot
 WHERE c.relowner::regrole::text <> $1
 UNION ALL
 SELECT f.oid::regprocedure::text FROM pg_proc AS f
-WHERE f.pronamespace = 'public'::regnamespace AND f.proowner::regrole::text <> $1
+WHERE f.pronamespace IN ('public'::regnamespace, to_regnamespace('otel_team')) AND f.proowner::regrole::text <> $1
 UNION ALL
 SELECT nspname FROM pg_namespace WHERE nspname = 'otel_team' AND nspowner::regrole::text <> $1
 """
