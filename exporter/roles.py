@@ -42,6 +42,7 @@ async def _make(database: Database, prefix: str | None, timeout_ms: str) -> Sequ
             await connection.execute(query("migrations", "lock-schema"))
             found = {row["duty"]: row["role"] for row in await connection.fetch(query("roles", "list-roles"))}
             names = _names(prefix, found)
+            _require_ours(await connection.fetchval(query("roles", "find-team-owner")), names[0])
             arguments = (*names, timeout_ms)
             due = [row[0] for row in await connection.fetch(query("roles", "list-due-roles"), *arguments)]
             for statement in due:
@@ -64,6 +65,14 @@ def _names(prefix: str | None, found: dict[str, str]) -> list[str]:
     if prefix is not None and there != names:
         raise ConfigurationError(f"--create-roles {prefix}: this database has the roles {', '.join(there)}")
     return there
+
+
+def _require_ours(team_owner: str | None, owner: str) -> None:
+    if team_owner not in (None, owner):
+        raise ConfigurationError(
+            f"--create-roles: schema otel_team belongs to {team_owner}, not to {owner}: another deployment in this"
+            " database has its teams there; name that one's schema in search_path, or take a database of its own"
+        )
 
 
 async def _hand_over(database: Database) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import asyncpg
 import pytest
 
-from exporter import cli, maintenance, migrations, roles
+from exporter import cli, grant, maintenance, migrations, roles
 from exporter.database import Database
 from exporter.errors import ConfigurationError, NotPermitted
 from exporter.maintenance import maintain
@@ -319,6 +319,22 @@ def test_other_roles_than_it_has_are_refused(shared_roles: Deployment) -> None:
     with pytest.raises(ConfigurationError, match=f"this database has the roles {shared_roles.prefix}_owner"):
         asyncio.run(roles.create(shared_roles.url, "others", 8.0))
     assert asyncio.run(roles.create(shared_roles.url, None, 8.0))[0] == f"{shared_roles.prefix}_owner"
+
+
+def test_another_deployment_in_the_database_leaves_the_teams_alone(made: Deployment) -> None:
+    """As where search_path is forgotten in a URL."""
+    asyncio.run(grant.grant(load(flags={"database_url": made.owner}), (team := made.role()), ["payments"]))
+    made.run("CREATE SCHEMA second")
+    second = f"{made.url}&options=-csearch_path%3Dsecond"
+    asyncio.run(migrations.migrate(second))
+    others = f"{made.prefix}_2"
+    with pytest.raises(ConfigurationError, match=f"otel_team belongs to {made.prefix}_owner, not to {others}_owner"):
+        asyncio.run(roles.create(second, others, 8.0))
+    assert ask(made.as_role(team), "SELECT * FROM otel_team.v_otel_logs_enriched") == []
+    sent(made.writer, logs(log("x"), resource={"service.name": "a", "service.namespace": "payments"}))
+    asyncio.run(migrations.migrate(made.owner))
+    asyncio.run(migrations.migrate(second))
+    assert len(ask(made.as_role(team), "SELECT * FROM otel_team.v_otel_logs_enriched")) == 1
 
 
 def test_a_prefix_is_a_plain_name(capsys: pytest.CaptureFixture[str]) -> None:

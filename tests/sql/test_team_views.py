@@ -349,26 +349,25 @@ def test_how_many_rows_of_others_have_a_value_is_not_told(teams: Teams) -> None:
     teams.made.run("ANALYZE")
 
     def plan(view: str, condition: str) -> str:
-        given = "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF)"
-        rows = teams.ask(teams.payments, f"{given} SELECT FROM {view} WHERE {condition}")
+        question = f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF) SELECT FROM {view} WHERE {condition}"
+        rows = teams.ask(teams.payments, question)
         return "\n".join(row["QUERY PLAN"] for row in rows)
 
     values = {
-        "v_otel_spans_enriched": ("name", "status_message", "trace_state", "scope_name", "service_name"),
-        "v_otel_logs_enriched": ("severity_text", "event_name", "service_name", "service_namespace"),
+        "v_otel_spans_enriched": ("name", "status_message", "scope_name", "service_name"),
+        "v_otel_logs_enriched": ("severity_text", "event_name", "service_namespace"),
         "v_otel_metrics_number": ("metric_name", "unit", "service_name", "service_namespace"),
         "v_otel_metrics_enriched": ("metric_name", "unit", "service_name"),
         "v_otel_exemplars": ("metric_name", "unit", "service_namespace"),
         "v_otel_traces": ("root_span_name", "service_name", "service_namespace"),
     }
     assert set(values) == set(TEAM_VIEWS)
+    begins = {"name": "op-", "root_span_name": "root-", "metric_name": "gauge-", "scope_name": "lib-"}
+    begins |= {"service_name": "s-", "service_namespace": "n-"}
     for view, columns in values.items():
         for column in columns:
-            prefixes = {"name": "op-", "root_span_name": "root-", "metric_name": "gauge-", "scope_name": "lib-"}
-            theirs = {"service_name": "s-", "service_namespace": "n-"} | prefixes
-            value = theirs.get(column, "") + SECRET
-            asked = f"SELECT count(*) AS n FROM {view} WHERE {column} = '{value}'"
-            assert ask(teams.made.url, asked)[0]["n"] > 0, (view, column)
+            value = begins.get(column, "") + SECRET
+            assert ask(teams.made.url, f"SELECT {column} FROM {view} WHERE {column} = '{value}'"), (view, column)
             there, nowhere = (plan(view, f"{column} = '{found}'").replace(found, "?") for found in (value, value[:-1]))
             assert there == nowhere, (view, column)
     there, nowhere = (plan("v_otel_metrics_number", f"value_int {condition}") for condition in ("= 1", "= 5"))
