@@ -77,13 +77,16 @@ def _require_ours(team_owner: str | None, owner: str) -> None:
 
 async def _hand_over(database: Database) -> None:
     """Give what belongs to others to the owner, each object by itself; what is made meanwhile, too."""
+    while due := await _foreign(database):
+        for statement in due:
+            await _execute_between(database, statement)
+
+
+async def _foreign(database: Database) -> list[str]:
     async with database.transaction() as connection:
-        due = await connection.fetch(query("roles", "list-foreign-objects"))
-    while due:
-        for row in due:
-            await _execute_between(database, row[0])
-        async with database.transaction() as connection:
-            due = await connection.fetch(query("roles", "list-foreign-objects"))
+        # Who makes partitions just now began as the old owner: what is not committed yet would not be seen.
+        await connection.fetch(query("indexes", "wait-for-partitions"))
+        return [row[0] for row in await connection.fetch(query("roles", "list-foreign-objects"))]
 
 
 async def _execute_between(database: Database, statement: str) -> None:
