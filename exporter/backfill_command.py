@@ -9,9 +9,10 @@ import argparse
 import re
 import sys
 import time
+from math import inf
 from pathlib import Path
 
-import msgspec
+import yaml
 
 from exporter import promotion
 from exporter.backfill import PLACES, Backfill, Difference, Target
@@ -97,7 +98,9 @@ def _print_lines(target: Target, types: set[str], overrides: Path | None) -> Non
     """What to add to the overrides file, under the types that the key has."""
     where = overrides or "a file that attribute_overrides names"
     print(f"{_title(target)}: not promoted; add this to {where}, and begin again:", file=sys.stderr)
-    key = target.key if _PLAIN.fullmatch(target.key) else msgspec.json.encode(target.key).decode()
+    # JSON would leave control characters such as U+0085 as they are.
+    quoted: str = yaml.safe_dump(target.key, default_style='"', width=inf).strip()
+    key = target.key if _PLAIN.fullmatch(target.key) else quoted
     print(f"promote:\n  {target.owner}:")
     for of_type in sorted(types or {STRING}):
         print(f"    {of_type}:\n      - {key}")
