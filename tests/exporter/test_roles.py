@@ -22,6 +22,7 @@ from tests.docs import records, shown
 from tests.docs.examples import EXAMPLES
 from tests.exporter.conftest import violations
 from tests.exporter.sending import DAY, NOW, log, logs, run, send, send_until_stored, sent, span, spans
+from tests.house.source import ROOT
 from tests.roles import Deployment, deployment
 from tests.running import Server, serving
 from tests.sql.rows import ask
@@ -335,6 +336,19 @@ def test_another_deployment_in_the_database_leaves_the_teams_alone(made: Deploym
     asyncio.run(migrations.migrate(made.owner))
     asyncio.run(migrations.migrate(second))
     assert len(ask(made.as_role(team), "SELECT * FROM otel_team.v_otel_logs_enriched")) == 1
+
+
+def test_advisory_locks_can_be_taken_from_teams(made: Deployment) -> None:
+    held = "SELECT pg_advisory_lock(hashtext('otel_partitions'))"
+    assert sqlstate(made.as_role(team := made.role()), held) == ""
+    page = (ROOT / "docs" / "roles.md").read_text()
+    (given,) = re.findall(r"```sql\n(REVOKE EXECUTE.*?)```", page, re.DOTALL)
+    made.run(given.replace("postel_", f"{made.prefix}_"))
+    for function in set(re.findall(r"pg_\w+", given)):
+        assert sqlstate(made.as_role(team), f"SELECT {function}(1)") == "42501", function
+    asyncio.run(migrations.migrate(made.owner))
+    asyncio.run(maintenance.run_once(load(flags={"database_url": made.owner})))
+    sent(made.writer, day_old_span(30))
 
 
 def test_a_prefix_is_a_plain_name(capsys: pytest.CaptureFixture[str]) -> None:
