@@ -63,7 +63,12 @@ def create_app(sidecar: Sidecar, tokens: Tokens) -> Starlette:
     tails = Tails(reading, sidecar.settings.dedup_window)
     sidecar.ending.append(tails.close)
     sidecar.filtered = filtered = Filtered()
-    host = Host(lambda: sidecar.promotion.promoted, partial(configuration, sidecar), filtered)
+    host = Host(
+        lambda: sidecar.promotion.promoted,
+        partial(configuration, sidecar),
+        filtered,
+        lambda owner, key: key in sidecar.promotion.dropped(owner),
+    )
     reads = query_routes(tails, host)
 
     @asynccontextmanager

@@ -9,9 +9,10 @@ import argparse
 import re
 import sys
 import time
+from math import inf
 from pathlib import Path
 
-import msgspec
+import yaml
 
 from exporter import promotion
 from exporter.backfill import PLACES, Backfill, Difference, Target
@@ -100,7 +101,9 @@ def _print_lines(target: Target, types: set[str], overrides: Path | None) -> Non
     if not types:
         what = f"no {target.owner if target.owner in (RESOURCE, SCOPE) else 'series'} that is stored has it"
         print(f"({what}: look up its type with `postel attributes`, {STRING} is a guess)", file=sys.stderr)
-    key = target.key if _PLAIN.fullmatch(target.key) else msgspec.json.encode(target.key).decode()
+    # JSON would leave control characters such as U+0085 as they are.
+    quoted: str = yaml.safe_dump(target.key, default_style='"', width=inf).strip()
+    key = target.key if _PLAIN.fullmatch(target.key) else quoted
     print(f"promote:\n  {target.owner}:")
     for of_type in sorted(types or {STRING}):
         print(f"    {of_type}:\n      - {key}")

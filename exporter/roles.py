@@ -42,6 +42,7 @@ async def _make(database: Database, prefix: str | None, timeout_ms: str) -> Sequ
             await connection.execute(query("migrations", "lock-schema"))
             found = {row["duty"]: row["role"] for row in await connection.fetch(query("roles", "list-roles"))}
             names = _names(prefix, found)
+            _require_ours(await connection.fetchval(query("roles", "find-team-owner")), names[0])
             arguments = (*names, timeout_ms)
             due = [row[0] for row in await connection.fetch(query("roles", "list-due-roles"), *arguments)]
             for statement in due:
@@ -66,15 +67,26 @@ def _names(prefix: str | None, found: dict[str, str]) -> list[str]:
     return there
 
 
+def _require_ours(team_owner: str | None, owner: str) -> None:
+    if team_owner not in (None, owner):
+        raise ConfigurationError(
+            f"--create-roles: schema otel_team belongs to {team_owner}, not to {owner}: another deployment in this"
+            " database has its teams there; name that one's schema in search_path, or take a database of its own"
+        )
+
+
 async def _hand_over(database: Database) -> None:
     """Give what belongs to others to the owner, each object by itself; what is made meanwhile, too."""
+    while due := await _foreign(database):
+        for statement in due:
+            await _execute_between(database, statement)
+
+
+async def _foreign(database: Database) -> list[str]:
     async with database.transaction() as connection:
-        due = await connection.fetch(query("roles", "list-foreign-objects"))
-    while due:
-        for row in due:
-            await _execute_between(database, row[0])
-        async with database.transaction() as connection:
-            due = await connection.fetch(query("roles", "list-foreign-objects"))
+        # Who makes partitions just now began as the old owner: what is not committed yet would not be seen.
+        await connection.fetch(query("indexes", "wait-for-partitions"))
+        return [row[0] for row in await connection.fetch(query("roles", "list-foreign-objects"))]
 
 
 async def _execute_between(database: Database, statement: str) -> None:

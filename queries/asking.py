@@ -27,11 +27,13 @@ NOT_COUNTED = Total(0, "gte")
 
 class Host(Struct, frozen=True):
     """What the server around the API knows: `promoted` is what is promoted just now (signal -> key -> the types under
-    which it is), `configuration` all that is in force, `filtered` counts filters on attributes."""
+    which it is), `configuration` all that is in force, `filtered` counts filters on attributes, `dropped` tells whether
+    an owner's key is dropped just now."""
 
     promoted: Callable[[], Mapping[str, Mapping[str, frozenset[str]]]]
     configuration: Callable[[], Configuration]
     filtered: Filtered
+    dropped: Callable[[str, str], bool] = lambda _owner, _key: False
 
 
 class Ask(Struct, Generic[P], frozen=True):

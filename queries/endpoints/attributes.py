@@ -25,10 +25,14 @@ async def list_attributes(ask: Ask[params.AttributeSearch]) -> Response:
         stored = await storage.measure(connection)
         costs = await sampling.costs(connection, stored, [place.signal for place in places])
         uses = await _weigh(ask, connection, found, costs)
+    # What is dropped by now is there until retention takes it: nothing is left to be done about it.
+    dropped = ask.host.dropped
+    asked_for = [each for each in found if not dropped(each.signal, each.key)]
+    kept = {place: cost for place, cost in costs.items() if not dropped(*place)}
     content = partial(
         answers_attributes.AttributeList,
         sampled=any(place.newest for place in places),
-        suggestions=advice.suggest(found, costs, uses, stored, promoted),
+        suggestions=advice.suggest(asked_for, kept, uses, stored, promoted),
     )
     return ask.part("attributes", found, window, content)
 

@@ -7,6 +7,11 @@ WITH home AS (
 roles AS (
     SELECT r.duty, g.oid AS grantee FROM otel_roles AS r JOIN pg_catalog.pg_roles AS g ON g.rolname = r.role
 ),
+-- Another deployment, in another schema of this database, may have it.
+team_schema AS (
+    SELECT s.* FROM pg_catalog.pg_namespace AS s JOIN otel_roles AS r ON r.role = pg_get_userbyid(s.nspowner)
+    WHERE s.nspname = 'otel_team' AND r.duty = 'owner'
+),
 teams AS (
     SELECT DISTINCT g.oid AS grantee
     FROM otel_namespace_grants AS n JOIN pg_catalog.pg_roles AS g ON g.rolname = n.role
@@ -24,11 +29,11 @@ objects AS (
     UNION ALL
     SELECT format('TABLE %s', c.oid::regclass), c.relowner, coalesce(c.relacl, acldefault('r', c.relowner)),
         'SELECT', '', true
-    FROM pg_catalog.pg_class AS c WHERE c.relnamespace = to_regnamespace('otel_team') AND c.relkind = 'v'
+    FROM team_schema JOIN pg_catalog.pg_class AS c ON c.relnamespace = team_schema.oid AND c.relkind = 'v'
     UNION ALL
     SELECT format('SCHEMA %I', s.nspname), s.nspowner, coalesce(s.nspacl, acldefault('n', s.nspowner)),
         'USAGE', '', true
-    FROM pg_catalog.pg_namespace AS s WHERE s.nspname = 'otel_team'
+    FROM team_schema AS s
 ),
 wanted AS (
     SELECT o.object, r.grantee, privilege

@@ -46,7 +46,7 @@ GROUP BY s.resource_id;
 
 -- name: sum-row-indexes
 -- What the indexes of promoted keys on rows take.
-SELECT i.signal, i.key, sum(pg_relation_size(c.oid))::bigint AS bytes
+SELECT i.signal, i.key, coalesce(sum(pg_relation_size(c.oid)), 0)::bigint AS bytes
 FROM otel_row_indexes AS i
 JOIN otel_partitions AS p ON p.parent = i.parent
 JOIN pg_class AS c ON c.relname = (p.partition || '_k' || left(encode(i.key_hash, 'hex'), 16))::name AND c.relkind = 'i'

@@ -1,6 +1,12 @@
 -- name: find-team-schema
--- Whether there is a place for the views of teams.
-SELECT to_regnamespace('otel_team') IS NOT NULL;
+-- Whether there is a place for the views of teams, which is this deployment's: another schema may have one, too.
+SELECT EXISTS (
+    SELECT FROM pg_namespace AS n JOIN otel_roles AS r ON r.duty = 'owner' AND r.role = pg_get_userbyid(n.nspowner)
+    WHERE n.nspname = 'otel_team');
+
+-- name: find-team-owner
+-- Whose the place for the views of teams is.
+SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = 'otel_team';
 
 -- name: apply-privileges
 -- Grant and revoke what is due.

@@ -9,9 +9,9 @@ SELECT
     own.end_time_unix_nano - t.start_time_unix_nano AS duration_nanos,
     own.span_count,
     own.error_count,
-    ss.name AS root_span_name,
-    coalesce(r.service_name, 'unknown_service') AS service_name,
-    r.service_namespace,
+    otel_team.otel_shown(ss.name) AS root_span_name,
+    otel_team.otel_shown(coalesce(r.service_name, 'unknown_service')) AS service_name,
+    otel_team.otel_shown(r.service_namespace) AS service_namespace,
     sk.name AS root_span_kind,
     CASE WHEN own.error_count > 0 THEN 'error' ELSE 'ok' END AS status,
     ARRAY(

@@ -24,7 +24,7 @@ SELECT
     -- written to it.
     CASE
         WHEN t.relpages > 0 THEN round(t.reltuples::float8 / t.relpages
-            * (pg_relation_size(t.oid) / current_setting('block_size')::int))::bigint
+            * (s.main_bytes / current_setting('block_size')::int))::bigint
         ELSE pg_stat_get_live_tuples(t.oid)
     END AS row_count,
     s.table_bytes + s.index_bytes AS bytes,
@@ -42,13 +42,15 @@ FROM (
             'attribute_keys', 'postel_migrations', 'span_kinds', 'status_codes', 'log_severity_numbers', 'log_body_types',
             'metric_types', 'aggregation_temporalities'))
 ) AS t
--- Together they are pg_total_relation_size, which looks at the files of both. Null where the table is gone by now.
+-- Table and indexes together are pg_total_relation_size, which looks at the files of both. Each of these is null where
+-- the table is gone by then.
 CROSS JOIN LATERAL (
-    SELECT pg_table_size(t.oid) AS table_bytes, pg_indexes_size(t.oid) AS index_bytes,
+    SELECT pg_relation_size(t.oid) AS main_bytes, pg_table_size(t.oid) AS table_bytes,
+        pg_indexes_size(t.oid) AS index_bytes,
         CASE WHEN t.reltoastrelid = 0 THEN 0 ELSE pg_total_relation_size(t.reltoastrelid) END AS toast_bytes
     OFFSET 0
 ) AS s
-WHERE s.table_bytes IS NOT NULL;
+WHERE s.main_bytes + s.table_bytes + s.index_bytes + s.toast_bytes IS NOT NULL;
 
 COMMENT ON VIEW v_otel_storage IS
 'One row a partition of records or rollups (by its time range), and one for each other table: bytes are measured, '

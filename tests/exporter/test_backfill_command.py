@@ -59,7 +59,7 @@ def test_there_and_back(store: str, tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_not_promoted_gets_the_lines_to_paste(store: str, tmp_path: Path) -> None:
-    odd = "it's: #1 \U0001f600"
+    odd = "it's: #1 \U0001f600 \x7f\x85"
     bodies = [spans(span(1, i + 1, has={"order.id": value, odd: i})) for i, value in enumerate(["a", 1, 2.5, [1], {}])]
     sent(store, *bodies)
     for key, types in (("order.id", {"double", "int", "string"}), (odd, {"int"}), ("nobody's", {"string"})):

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import asyncpg
 import pytest
 
-from exporter import cli, maintenance, migrations, roles
+from exporter import cli, grant, maintenance, migrations, roles
 from exporter.database import Database
 from exporter.errors import ConfigurationError, NotPermitted
 from exporter.maintenance import maintain
@@ -22,6 +22,7 @@ from tests.docs import records, shown
 from tests.docs.examples import EXAMPLES
 from tests.exporter.conftest import violations
 from tests.exporter.sending import DAY, NOW, log, logs, run, send, send_until_stored, sent, span, spans
+from tests.house.source import ROOT
 from tests.roles import Deployment, deployment
 from tests.running import Server, serving
 from tests.sql.rows import ask
@@ -32,7 +33,7 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname IN ('public', 'ot
 WHERE c.relowner::regrole::text <> $1
 UNION ALL
 SELECT f.oid::regprocedure::text FROM pg_proc AS f
-WHERE f.pronamespace = 'public'::regnamespace AND f.proowner::regrole::text <> $1
+WHERE f.pronamespace IN ('public'::regnamespace, to_regnamespace('otel_team')) AND f.proowner::regrole::text <> $1
 UNION ALL
 SELECT nspname FROM pg_namespace WHERE nspname = 'otel_team' AND nspowner::regrole::text <> $1
 """
@@ -319,6 +320,35 @@ def test_other_roles_than_it_has_are_refused(shared_roles: Deployment) -> None:
     with pytest.raises(ConfigurationError, match=f"this database has the roles {shared_roles.prefix}_owner"):
         asyncio.run(roles.create(shared_roles.url, "others", 8.0))
     assert asyncio.run(roles.create(shared_roles.url, None, 8.0))[0] == f"{shared_roles.prefix}_owner"
+
+
+def test_another_deployment_in_the_database_leaves_the_teams_alone(made: Deployment) -> None:
+    """As where search_path is forgotten in a URL."""
+    asyncio.run(grant.grant(load(flags={"database_url": made.owner}), (team := made.role()), ["payments"]))
+    made.run("CREATE SCHEMA second")
+    second = f"{made.url}&options=-csearch_path%3Dsecond"
+    asyncio.run(migrations.migrate(second))
+    others = f"{made.prefix}_2"
+    with pytest.raises(ConfigurationError, match=f"otel_team belongs to {made.prefix}_owner, not to {others}_owner"):
+        asyncio.run(roles.create(second, others, 8.0))
+    assert ask(made.as_role(team), "SELECT * FROM otel_team.v_otel_logs_enriched") == []
+    sent(made.writer, logs(log("x"), resource={"service.name": "a", "service.namespace": "payments"}))
+    asyncio.run(migrations.migrate(made.owner))
+    asyncio.run(migrations.migrate(second))
+    assert len(ask(made.as_role(team), "SELECT * FROM otel_team.v_otel_logs_enriched")) == 1
+
+
+def test_advisory_locks_can_be_taken_from_teams(made: Deployment) -> None:
+    held = "SELECT pg_advisory_lock(hashtext('otel_partitions'))"
+    assert sqlstate(made.as_role(team := made.role()), held) == ""
+    page = (ROOT / "docs" / "roles.md").read_text()
+    (given,) = re.findall(r"```sql\n(REVOKE EXECUTE.*?)```", page, re.DOTALL)
+    made.run(given.replace("postel_", f"{made.prefix}_"))
+    for function in set(re.findall(r"pg_\w+", given)):
+        assert sqlstate(made.as_role(team), f"SELECT {function}(1)") == "42501", function
+    asyncio.run(migrations.migrate(made.owner))
+    asyncio.run(maintenance.run_once(load(flags={"database_url": made.owner})))
+    sent(made.writer, day_old_span(30))
 
 
 def test_a_prefix_is_a_plain_name(capsys: pytest.CaptureFixture[str]) -> None:

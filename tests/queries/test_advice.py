@@ -87,6 +87,8 @@ def test_a_key_that_is_asked_for_and_one_that_is_not(full: Loaded, tmp_path: Pat
         after = listed(full)
         assert ASKED not in after["suggestions"] and HEAVY in after["suggestions"]
         assert next(item for item in after["attributes"] if item["key"] == ASKED)["promoted"]
+        running.overrides.promotion = pasted(f"drop:\n  spans: [{HEAVY}, {ASKED}]\n", tmp_path)
+        assert listed(full)["suggestions"] is None, "it is dropped"
     finally:
         running.overrides.promotion = in_force
     assert full.asker.get("/api/spans", **{f"attr.{HEAVY}__exists": "true"}).status_code == 200

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from typing import Any
 
+import asyncpg
 import pytest
 
 from queries import sampling, services, storage
@@ -222,6 +223,29 @@ def line(signal: str, size: int, rows: int, day: int) -> Any:
         "row_count": rows,
         "bytes": size,
     }
+
+
+def test_tables_that_go_meanwhile_are_left_out(database_url: str) -> None:
+    async def session() -> list[Any]:
+        asking, dropping = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+        over = asyncio.Event()
+
+        async def drop() -> None:
+            while not over.is_set():
+                for statement in ("CREATE TABLE otel_short (a int PRIMARY KEY, b text)", "DROP TABLE otel_short"):
+                    await dropping.execute(statement)
+
+        task = asyncio.create_task(drop())
+        try:
+            return [row for _ in range(300) for row in await asking.fetch("SELECT * FROM v_otel_storage")]
+        finally:
+            over.set()
+            await task
+            await asking.close()
+            await dropping.close()
+
+    sizes = ("row_count", "bytes", "heap_bytes", "toast_bytes", "index_bytes")
+    assert [row for row in asyncio.run(session()) if None in [row[size] for size in sizes]] == []
 
 
 def test_growth_is_records_a_day_times_what_each_takes() -> None:
