@@ -209,7 +209,6 @@ class Dimensions:
         """
         async with self._lock:
             inserted = set[bytes]()
-            # Whatever was found before the caches were emptied is found again: it may be another's by now.
             while missing := {h: entries[h].row for h in sorted(entries) if not self.known(kind, h)}:
                 ids, key_ids = self._ids, self._key_ids
                 self.missed[kind.table] += len(missing)
@@ -223,6 +222,9 @@ class Dimensions:
                 if (new_rows := self.new_rows.get(kind.table)) is not None:
                     for row_hash in new:
                         new_rows.add(missing[row_hash].attributes)
+                if ids is self._ids:
+                    break
+                # Whatever was found before the caches were emptied is found again: it may be another's by now.
             return inserted
 
 

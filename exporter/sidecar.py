@@ -64,20 +64,21 @@ class Sidecar:
         self.overrides = Overrides(settings.attribute_overrides, promotion)
         self.telemetry = Telemetry()
         timeout_s = settings.statement_timeout
-        # The second one is for the minutes: nobody who stores waits for these.
-        self._control = Database(database_url, 2, timeout_s, "postel control")
+        # Jobs take turns on a connection of their own: nobody who stores waits for one.
+        self._control = Database(database_url, 1, timeout_s, "postel control")
+        self._jobs = Database(database_url, 1, timeout_s, "postel jobs")
         self._writing = Database(database_url, settings.writers, timeout_s, "postel writer")
-        self.databases: list[Renewable] = [self._control, self._writing]
-        self._control.lost = self._writing.lost = self.renew
+        self.databases: list[Renewable] = [self._control, self._jobs, self._writing]
+        self._control.lost = self._jobs.lost = self._writing.lost = self.renew
         self.ending: list[Callable[[], None]] = []
         """What else is told that the server stops."""
         self.filtered: filtered.Counted | None = None
         """What counts filters on attributes, where anybody reads."""
         self._queue = Queue(settings.max_group_rows, settings.max_group_bytes)
         self._partitions = Partitions(self._control, settings.intervals, settings.partitions_ahead)
-        self._dropping = Dropping(self._control, self._partitions, settings.retention)
-        self._minutes = Minutes(self._control, self._partitions, BEHIND)
-        self._rules = Rules(self._control, settings.retention.rules)
+        self._dropping = Dropping(self._jobs, self._partitions, settings.retention)
+        self._minutes = Minutes(self._jobs, self._partitions, BEHIND)
+        self._rules = Rules(self._jobs, settings.retention.rules)
         self._quarantine = Quarantine(settings.max_rejected_bytes, settings.rejected_retention)
         self._ingest: Ingest | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -157,6 +158,7 @@ class Sidecar:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._writers, return_exceptions=True)
         await self._writing.close()
+        await self._jobs.close()
         await self._control.close()
 
     async def _idle_by(self, deadline: float) -> None:
@@ -190,15 +192,15 @@ class Sidecar:
         self._ingest = ingest
         log.info("ready")
         self._repeat(_ROUND_S, "verdicts", partial(self._share_verdicts, ingest))
-        self._repeat(_ROUND_S, "quarantine", partial(self._quarantine.prune, self._control))
+        self._repeat(_ROUND_S, "quarantine", partial(self._quarantine.prune, self._jobs))
         self._repeat(_ROUND_S, "dropping", self._dropping.drop)
-        self._repeat(_DATA_LIFE_S, "maintenance", partial(tend, self._control, self._partitions, self.settings))
+        self._repeat(_DATA_LIFE_S, "maintenance", partial(tend, self._jobs, self._partitions, self.settings))
         self._repeat(_DATA_LIFE_S, "statistics", partial(analyze, self.database_url))
         if self._is_owner:
             self._repeat(_ROUND_S, "indexes", self._index)
         self._repeat(_ROUND_S, "retention rules", partial(self._rules.apply, _RULES_BUDGET_S))
         if self.filtered is not None:
-            self._repeat(_ROUND_S, "filters", partial(filtered.store, self._control, self.filtered))
+            self._repeat(_ROUND_S, "filters", partial(filtered.store, self._jobs, self.filtered))
         self._repeat(_MINUTES_S, "minutes", partial(self._minutes.roll_up, _MINUTES_BUDGET_S))
 
     def _repeat(self, pause_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:
@@ -226,7 +228,8 @@ class Sidecar:
             return ingest.dimensions.sizes()
 
         def waited() -> dict[str, float]:
-            return {"control": self._control.waited_s, "writing": self._writing.waited_s}
+            found = {"control": self._control, "jobs": self._jobs, "writing": self._writing}
+            return {name: database.waited_s for name, database in found.items()}
 
         watch, gauge, counter = self.telemetry.watch, GAUGE, COUNTER
         watch(gauge, "last_commit_age_seconds", "Since a group was last committed.", "", last_commit_age)
