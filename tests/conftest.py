@@ -35,6 +35,8 @@ ROOM_BYTES = 1 << 30
 LONGEST_FILES = (
     "tests/exporter/test_side_by_side.py",
     "tests/faults/test_trouble.py",
+    "tests/exporter/test_reload.py",
+    "tests/exporter/test_side_by_side.py",
     "tests/queries/test_tails_in_trouble.py",
     "tests/queries/test_tails.py",
     "tests/faults/test_load.py",
