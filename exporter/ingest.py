@@ -168,7 +168,7 @@ class Ingest:
         self, kept: Kept, signal: Signal, codec: Codec, body: bytes, digest: bytes, client: Hashable
     ) -> Batch:
         # Whatever the bytes are made of, nobody else waits for long ones.
-        is_long = len(body) > (SEARCHED_BYTES if signal is kept.logs and kept.promotion.bodies else LONG_BYTES)
+        is_long = _is_long(kept, signal, body)
         turn = partial(self.decoding.turn, client)
         async with turn():
             kept.trim()
@@ -208,7 +208,7 @@ class Ingest:
     ) -> list[Refusal]:
         """Refusals like the one given of the records of these ordinals: the body is read once more, as hardly any
         record is refused after it was made a row."""
-        is_long = len(body) > LONG_BYTES
+        is_long = _is_long(kept, signal, body)
         codec, found = new_codec(self._bounds), sorted(ordinals)
         intake = Intake(signal.name, codec, kept.promotion, self._window(signal.name), [])
         position = 0
@@ -290,6 +290,11 @@ class Ingest:
         past = self._settings.accept_past if kept is None else min(kept, self._settings.accept_past)
         low, high = now - int(past * _NANO), now + int(self._settings.accept_future * _NANO)
         return Window(max(low, 1), high, self._receipts)
+
+
+def _is_long(kept: Kept, signal: Signal, body: bytes) -> bool:
+    """Whether a body is none for the event loop."""
+    return len(body) > (SEARCHED_BYTES if signal is kept.logs and kept.promotion.bodies else LONG_BYTES)
 
 
 def _redacted(intake: Intake, refusals: list[Refusal]) -> list[Refusal]:

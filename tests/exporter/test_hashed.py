@@ -202,7 +202,11 @@ def test_bodies_of_refused_logs(store: str, load: Callable[[str], Promotion]) ->
     assert [json.loads(row["record"]) for row in rows] == [kept, "***"]
 
 
-def test_bodies_made_to_take_long_hold_up_nobody(store: str, load: Callable[[str], Promotion]) -> None:
+@pytest.mark.parametrize("refused", [False, True], ids=["stored", "refused by PostgreSQL"])
+def test_bodies_made_to_take_long_hold_up_nobody(store: str, load: Callable[[str], Promotion], refused: bool) -> None:
+    if refused:
+        ask(store, "SELECT", given="ALTER TABLE otel_logs_fact ADD CONSTRAINT odd CHECK (body NOT LIKE '***%')")
+
     async def session(running: Sidecar) -> float:
         longest, going = 0.0, True
 
@@ -217,7 +221,7 @@ def test_bodies_made_to_take_long_hold_up_nobody(store: str, load: Callable[[str
         ticking = asyncio.create_task(tick())
         for records, size in ((1, 3_500), (1, 70_000), (300, 300)):
             outcome = await send(running, *logs(*(log("password=" * size) for _ in range(records))))
-            assert outcome.stored == records
+            assert (outcome.rejected if refused else outcome.stored) == records
         going = False
         await ticking
         return longest
