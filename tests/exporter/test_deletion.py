@@ -7,7 +7,7 @@ import pytest
 
 from exporter.columns import SPANS as SPAN_FACTS
 from exporter.database import Connection, Database
-from exporter.deletion import SIGNALS, Find, Windows, delete, key_of
+from exporter.deletion import SIGNALS, Find, Windows, delete, key_of, sweep
 from exporter.otlp.records import SPANS
 from exporter.sidecar import Sidecar
 from tests.exporter.sending import HOUR, NOW, run, send, sent, span, spans
@@ -95,3 +95,28 @@ def test_windows_cover_partitions_and_nothing_else(store: str) -> None:
             joined.append([begin, until])
     assert joined == [[row["low"], row["high"]] for row in bounds]
     assert len(found) < 12 * len(bounds), "they grow"
+
+
+@pytest.mark.parametrize(("locked_s", "sizes"), [(0.0, [4, 2, 1, 1, 1, 1]), (3600.0, [4, 6])])
+def test_a_batch_is_as_large_as_is_done_in_a_moment(
+    locked_s: float, sizes: list[int], store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(store, spans(*(span(1, 1 + i) for i in range(10))))
+    monkeypatch.setattr("exporter.deletion._FIRST_BATCH", 4)
+    monkeypatch.setattr("exporter.deletion._LOCKED_S", locked_s)
+    statement = f"""SELECT {", ".join(key_of(SPAN_FACTS))} FROM otel_spans_fact
+    WHERE start_time_unix_nano >= $1 AND start_time_unix_nano < $2 LIMIT $3"""
+
+    async def noted(_connection: Connection, _count: int) -> None:
+        """Nobody asks."""
+
+    async def session() -> list[int]:
+        database = Database(store, 1, 8.0)
+        try:
+            swept = sweep(database, SIGNALS[SPANS], SPAN_FACTS, Find(statement), (NOW - HOUR, NOW + HOUR), noted)
+            return [count async for count, _ in swept if count]
+        finally:
+            await database.close()
+
+    assert asyncio.run(session()) == sizes
+    assert ask(store, "SELECT FROM otel_spans_fact") == []
