@@ -109,8 +109,12 @@ class Database:
         except PostelError:
             await self._roll_back(connection, transaction)
             raise
-        except BaseException:
+        except BaseException as error:
+            was_cut_off = isinstance(error, AttributeError) and _is_gone(connection)
             self._abandon(connection)
+            if was_cut_off:
+                # What asyncpg (0.32) ends in where a connection is cut off between two steps of a statement.
+                raise await self._fail(asyncpg.InterfaceError("connection is closed")) from error
             raise
         finally:
             with suppress(*_TROUBLE):
@@ -218,6 +222,13 @@ def _patience(timeout_s: float) -> dict[str, str]:
         "tcp_keepalives_count": "3",
         "tcp_user_timeout": "10000",
     }
+
+
+def _is_gone(connection: Connection) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def _keep_session(_connection: Any) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -55,6 +56,28 @@ def test_who_is_cancelled_waits_for_no_answer(database_url: str) -> None:
             await connecting
         proxy.speaking.set()
         assert await run_in(database, "SELECT 4") == 4
+
+    within(database_url, session)
+
+
+def test_a_connection_that_is_cut_off_between_the_steps_of_a_statement_is_trouble_of_the_database(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver: Any = asyncpg.Connection
+    prepare = driver._get_statement
+
+    async def prepare_and_cut(connection: Any, *arguments: Any, **named: Any) -> Any:
+        statement = await prepare(connection, *arguments, **named)
+        connection.terminate()
+        return statement
+
+    async def session(database: Database, _proxy: BlackHole) -> None:
+        assert await run_in(database, "SELECT 1") == 1
+        with monkeypatch.context() as patched:
+            patched.setattr(driver, "_get_statement", prepare_and_cut)
+            with pytest.raises(StorageUnavailable, match="InterfaceError"):
+                await run_in(database, "SELECT 2")
+        assert await run_in(database, "SELECT 3") == 3
 
     within(database_url, session)
 
