@@ -1,9 +1,9 @@
-"""`make bench`: durable spans, logs and metric points a second over HTTP beside the baselines, in one run."""
+"""`make bench`, `postel bench`: durable records a second over HTTP beside the baselines, in one run."""
 
 import argparse
 from collections.abc import Sequence
 
-from bench.command import Findings, add_signals, chosen, natural, parser_of, publish, thousands
+from bench.command import Findings, add_common, add_signals, chosen, natural, publish, thousands
 from bench.corpus import LOGS, POINTS, SPANS
 from bench.figures import of_rounds
 from bench.report import report
@@ -18,7 +18,13 @@ _ROUNDS = 5
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, print, and write where asked; 1 when the run fails or, with --check, misses a target."""
-    args = _parser().parse_args(argv)
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__, allow_abbrev=False)
+    add_arguments(parser)
+    return run_command(parser.parse_args(argv))
+
+
+def run_command(args: argparse.Namespace) -> int:
+    """The same with arguments that are parsed."""
     plan = Plan(
         {signal: args.records or _RECORDS[signal] for signal in args.signals}, args.rounds, args.sides, args.connections
     )
@@ -35,8 +41,9 @@ def _method(plan: Plan) -> str:
     return f"{of_rounds(plan.rounds)}{once if plan.rounds > 1 else ''} Postel's client: {plan.connections} connections."
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("bench", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its flags."""
+    add_common(parser)
     add_signals(parser)
     parser.add_argument("--records", type=thousands, help="of each signal; default 400,000 spans, 300,000 logs, ...")
     parser.add_argument("--sides", type=_sides, default=SIDES, help=f"separated by semicolons: {';'.join(SIDES)}")
@@ -47,7 +54,6 @@ def _parser() -> argparse.ArgumentParser:
         default=DEFAULT_CONNECTIONS,
         help=f"of Postel's client, with a request each under way, default {DEFAULT_CONNECTIONS}",
     )
-    return parser
 
 
 def _sides(text: str) -> tuple[str, ...]:

@@ -50,11 +50,16 @@ def awaited(name: str, run: Coroutine[Any, Any, _T]) -> _T | None:
 def parser_of(name: str, description: str | None, *, has_targets: bool = True) -> argparse.ArgumentParser:
     """The flags that every one of them has; `check` is there anyway, False without targets."""
     parser = argparse.ArgumentParser(prog=f"make {name} ARGS=...", description=description, allow_abbrev=False)
+    add_common(parser, has_targets=has_targets)
+    return parser
+
+
+def add_common(parser: argparse.ArgumentParser, *, has_targets: bool = True) -> None:
+    """The same for a parser that is there."""
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the Markdown there too")
     parser.set_defaults(check=False)
     if has_targets:
         parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
-    return parser
 
 
 def add_signals(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
@@ -33,6 +34,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "erase": ("exporter.erase", "delete every record that has an attribute, and what else holds its value"),
         "promote": ("exporter.backfill_command", "bring old data in line with a key that is promoted by now"),
         "demote": ("exporter.backfill_command", "bring old data in line with a key that is not promoted any more"),
+        "bench": ("bench.__main__", "durable records a second beside JSONB tables; in a checkout of the source"),
     }
 )
 """Commands that a module of their own has: its `add_arguments(parser)` and `run_command(args)`, which returns the exit
@@ -43,14 +45,14 @@ _RETRY_S = 1.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    args = _parser(arguments).parse_args(arguments)
     try:
+        args = _parser(arguments).parse_args(arguments)
         code: int = args.run(args)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 2
     except (PostelError, OSError) as error:
-        print(f"postel {args.command}: {error}", file=sys.stderr)
+        print(f"postel {arguments[0]}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 1
@@ -133,10 +135,17 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         if arguments[:1] == [name]:
             # Imported for the one that is asked for: the load generator alone is half a second.
-            found = import_module(module)
+            found = _imported(module)
             found.add_arguments(command)
             command.set_defaults(run=found.run_command)
     return parser
+
+
+def _imported(module: str) -> Any:
+    package = module.partition(".")[0]
+    if find_spec(package) is None:
+        raise ConfigurationError(f"{package} is not installed: it is part of a checkout of the source, see its README")
+    return import_module(module)
 
 
 def _version() -> str:

@@ -199,3 +199,11 @@ def test_migrate_can_wait_and_says_for_what_once(stub: Stub, capsys: pytest.Capt
     assert capsys.readouterr().err == (
         "postel migrate: waiting for the database: refused\npostel migrate: waiting for the database: no route\n"
     )
+
+
+def test_bench_has_the_flags_of_make_bench_and_says_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = postel("bench", "--signals", "spams")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no such signal: spams" in done.stderr
+    monkeypatch.setattr(cli, "_COMMANDS", {"bench": ("benchmarks_of_nobody.__main__", "")})
+    assert cli.main(["bench"]) == 2
